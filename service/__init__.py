@@ -1,0 +1,3 @@
+"""Session Export: streams users' agent session files to admins, every access audited."""
+
+__version__ = "0.1.0"

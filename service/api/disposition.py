@@ -1,0 +1,16 @@
+"""Content-Disposition for downloads (RFC 6266)."""
+
+import re
+from urllib.parse import quote
+
+PLAIN = re.compile(r"[A-Za-z0-9 ._+@-]*")  # what no client's parser has trouble with, quoted or not
+
+
+def attachment(filename: str) -> str:
+    """The header's value. `filename*` (RFC 8187) is there where the name is not plain ASCII; a client that does not
+    know it gets the name with `_` for the rest. No quote, backslash, CR or LF gets in."""
+    if PLAIN.fullmatch(filename):
+        return f'attachment; filename="{filename}"'
+    fallback = "".join(char if PLAIN.fullmatch(char) else "_" for char in filename)
+    encoded = quote(filename.encode("utf-8", "replace"), safe="")
+    return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{encoded}"

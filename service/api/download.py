@@ -1,0 +1,118 @@
+"""GET and HEAD /api/admin/users/{user_id}/sessions/{session_file}/download."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import aiofiles
+from aiohttp import hdrs, web
+
+from service.api.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
+from service.api.disposition import attachment
+from service.api.errors import Problem
+from service.api.parts import FILES_POOL, SESSIONS
+from service.api.transfer import TRANSFERS, Record
+from service.pools import Pool
+from service.sessions import UserSessions
+from service.store import SESSION_FILE, InvalidName, OpenFile, Truncated, Unreadable
+
+CHUNK = 1024 * 1024  # bytes; 64 KiB reach a quarter of this one's speed
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """A session file as it is, or the range of it that is asked for."""
+    async with _opened(request) as (sessions, file):
+        validators = Validators.of(file.size, file.mtime_ns, file.inode)
+        if status := failed_precondition(request, validators):
+            return _without_body(status, validators)
+        asked = _range(request, validators, file)
+        wanted = range(file.size) if asked is None else asked
+        response = _response(file, validators, len(wanted))
+        if asked is not None:
+            response.set_status(HTTPStatus.PARTIAL_CONTENT)
+            response.headers[hdrs.CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{file.size}"
+        body = _chunks(file, wanted, request.app[FILES_POOL])
+        return await request.app[TRANSFERS].send(request, response, body, _record(request, sessions, file, wanted))
+
+
+async def head_download(request: web.Request) -> web.StreamResponse:
+    """The headers of the whole file. Ranges are for GET alone (RFC 9110 section 14.2)."""
+    async with _opened(request) as (_, file):
+        validators = Validators.of(file.size, file.mtime_ns, file.inode)
+        if status := failed_precondition(request, validators):
+            return _without_body(status, validators)
+        return _response(file, validators, file.size)
+
+
+@asynccontextmanager
+async def _opened(request: web.Request) -> AsyncIterator[tuple[UserSessions, OpenFile]]:
+    """The file that the request names, open. Raises what is answered with 400 or 404."""
+    name = request.match_info["session_file"]
+    if not SESSION_FILE.fullmatch(name):
+        raise InvalidName
+    async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
+        file = await sessions.open(name)
+        try:
+            yield sessions, file
+        finally:
+            file.close()
+
+
+async def _chunks(file: OpenFile, wanted: range, pool: Pool) -> AsyncGenerator[bytes, None]:
+    """The wanted bytes through aiofiles, from the descriptor that passed the door. Raises Truncated or Unreadable."""
+    try:
+        async with aiofiles.open(file.fileno(), "rb", buffering=0, closefd=False, executor=pool.executor) as reader:
+            await reader.seek(wanted.start)
+            left = len(wanted)
+            while left:
+                chunk = await reader.read(min(CHUNK, left))
+                if not chunk:
+                    raise Truncated
+                left -= len(chunk)
+                yield chunk
+    except OSError as error:
+        raise Unreadable from error
+
+
+def _response(file: OpenFile, validators: Validators, length: int) -> web.StreamResponse:
+    return web.StreamResponse(
+        headers=validators.headers
+        | {
+            hdrs.CONTENT_TYPE: "application/x-ndjson",
+            hdrs.CONTENT_DISPOSITION: attachment(file.name),
+            hdrs.CONTENT_LENGTH: str(length),
+            hdrs.ACCEPT_RANGES: "bytes",
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+
+
+def _without_body(status: int, validators: Validators) -> web.Response:
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        raise Problem(HTTPStatus.PRECONDITION_FAILED, "The file is not as the request expects it.")
+    return web.Response(status=status, headers=validators.headers)
+
+
+def _range(request: web.Request, validators: Validators, file: OpenFile) -> range | None:
+    try:
+        return byte_range(request, validators, file.size)
+    except NotSatisfiable:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "The range begins beyond the end of the file.",
+            headers={hdrs.CONTENT_RANGE: f"bytes */{file.size}", hdrs.ACCEPT_RANGES: "bytes"},
+        ) from None
+
+
+def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted: range) -> Record:
+    params: dict[str, Any] = {"username": sessions.username, "session_file": file.name, "bytes": len(wanted)}
+    if hdrs.RANGE in request.headers:
+        params["range"] = request.headers[hdrs.RANGE][:200]
+    return Record(
+        action="session_download",
+        resource=f"users/{sessions.user.id}/sessions/{file.name}",
+        announced=params,
+        counted=lambda: params,
+    )

@@ -1,0 +1,87 @@
+"""GET and HEAD /api/admin/users/{user_id}/sessions/download-all."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from service.api.disposition import attachment
+from service.api.errors import Problem
+from service.api.parts import ADMISSION, EXPORT_POOL, SESSIONS
+from service.api.requests import ACTOR
+from service.api.transfer import TRANSFERS, Record
+from service.archive import Archive, streamed
+from service.sessions import UserSessions
+from service.store import Listing
+
+
+async def download_all(request: web.Request) -> web.StreamResponse:
+    """All of a user's session files as a ZIP, made while it is sent."""
+    _refuse_http_1_0(request)
+    async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
+        if not sessions.exists:
+            raise _no_directory()
+        async with request.app[ADMISSION].place(request[ACTOR].user_id):
+            listing = await sessions.listing()
+            archive = Archive(listing, sessions.open_blocking)
+            return await request.app[TRANSFERS].send(
+                request,
+                _response(sessions),
+                streamed(archive.chunks(), request.app[EXPORT_POOL]),
+                _record(sessions, listing, archive),
+            )
+
+
+async def head_download_all(request: web.Request) -> web.StreamResponse:
+    """The headers alone: no file is read, nothing is audited."""
+    _refuse_http_1_0(request)
+    async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
+        if not sessions.exists:
+            raise _no_directory()
+        return _response(sessions)
+
+
+def _response(sessions: UserSessions) -> web.StreamResponse:
+    filename = f"{sessions.username}-sessions-{datetime.now(UTC):%Y-%m-%d}.zip"
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: "application/zip",
+            hdrs.CONTENT_DISPOSITION: attachment(filename),
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    response.enable_chunked_encoding()
+    return response
+
+
+def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Record:
+    return Record(
+        action="session_bulk_download",
+        resource=f"users/{sessions.user.id}/sessions",
+        announced={
+            "username": sessions.username,
+            "file_count": len(listing.files),
+            "total_bytes": sum(file.size for file in listing.files),
+        },
+        counted=lambda: {
+            "username": sessions.username,
+            "file_count": archive.file_count,
+            "total_bytes": archive.total_bytes,
+            "skipped": len(archive.skipped),
+        },
+    )
+
+
+def _refuse_http_1_0(request: web.Request) -> None:
+    """Its end of a body is the end of the connection: a broken archive would look like a whole one."""
+    if request.version < HttpVersion11:
+        raise Problem(
+            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+            "Over HTTP/1.0 a broken archive cannot be told from a whole one; use HTTP/1.1 (behind nginx: "
+            "proxy_http_version 1.1).",
+        )
+
+
+def _no_directory() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "The user has no sessions directory.")

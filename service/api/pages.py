@@ -1,0 +1,37 @@
+"""Pages: what is asked of a list, and how a page of rows is answered."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+
+class PageQuery(BaseModel):
+    """Which rows: at most `limit`, after the first `offset`."""
+
+    limit: int = Field(50, ge=1, le=200)
+    offset: int = Field(0, ge=0, lt=2**63)
+
+    @classmethod
+    def of(cls, request: web.Request) -> "PageQuery":
+        """Raises pydantic's ValidationError, which is answered with 422."""
+        return cls.model_validate(dict(request.query))
+
+
+def page_response(rows: Sequence[Any], query: PageQuery, total: int) -> web.Response:
+    """Rows, each a dataclass, with where they stand."""
+    body = {
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "pagination": {"limit": query.limit, "offset": query.offset, "total": total},
+    }
+    return web.json_response(body, dumps=lambda value: json.dumps(value, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

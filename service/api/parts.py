@@ -1,0 +1,18 @@
+"""The parts that handlers use, by the keys under which `build_app` puts them into the application."""
+
+from aiohttp import web
+
+from service.api.admission import Admission
+from service.catalog import AuditLog, Database, Users
+from service.pools import Pool
+from service.sessions import Sessions
+from service.store import SessionStore
+
+ADMISSION = web.AppKey("admission", Admission)
+AUDIT = web.AppKey("audit", AuditLog)
+DATABASE = web.AppKey("database", Database)
+USERS = web.AppKey("users", Users)
+FILES_POOL = web.AppKey("files_pool", Pool)
+EXPORT_POOL = web.AppKey("export_pool", Pool)
+SESSIONS = web.AppKey("sessions", Sessions)
+STORE = web.AppKey("store", SessionStore)

@@ -1,0 +1,63 @@
+"""What a request has: an id, which its response, log lines and audit rows carry; who makes it; where it comes from."""
+
+import re
+import uuid
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+REQUEST_ID = web.RequestKey("request_id", str)
+HEADER = "X-Request-ID"
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110 section 5.6.2, bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A caller who is known: the user they stand for, what their token is called, and whether they are an admin."""
+
+    user_id: str
+    name: str
+    admin: bool
+
+
+ACTOR = web.RequestKey("actor", Actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request came from: the peer's address, and the product that its User-Agent names first."""
+
+    ip: str | None
+    kind: str | None
+
+
+def client_of(request: web.BaseRequest) -> Client:
+    product = PRODUCT.match(request.headers.get(hdrs.USER_AGENT, ""))
+    return Client(request.remote, product[0] if product else None)
+
+
+@web.middleware
+async def request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id: the caller's own where it is a plain one, else a new one."""
+    request[REQUEST_ID] = accepted_id(request)
+    return await handler(request)
+
+
+def accepted_id(request: web.BaseRequest) -> str:
+    given = request.headers.get(HEADER, "")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """The headers that every response has."""
+    response.headers[HEADER] = request.get(REQUEST_ID) or accepted_id(request)
+    response.headers[hdrs.SERVER] = "session-export"
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+async def mark_prepared(request: web.Request, response: web.StreamResponse) -> None:
+    """For aiohttp's signal `on_response_prepare`."""
+    mark(request, response)

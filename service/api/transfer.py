@@ -1,0 +1,264 @@
+"""How a stream is sent and accounted for. Every byte of a session leaves through `Transfers.send`.
+
+Two promises are kept here. No row, no bytes: the `_started` row is on disk before the first byte is sent. No whole
+response without its row: the last piece of the body is held back until the row with the outcome is on disk.
+
+After the first byte the only way to fail is to raise, so that the connection breaks; a normal return would end a
+truncated body like a whole one.
+"""
+
+import array
+import asyncio
+import fcntl
+import logging
+import termios
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from service.api.errors import Problem
+from service.api.requests import ACTOR, REQUEST_ID, client_of
+from service.catalog import AuditLog, CatalogError, Event
+from service.store import StoreError
+
+log = logging.getLogger(__name__)
+
+OUTCOME = web.RequestKey("outcome", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the audit log is to say of a transfer: the parameters before it begins, and those once it has ended."""
+
+    action: str
+    resource: str
+    announced: dict[str, Any]
+    counted: Callable[[], dict[str, Any]]
+
+
+class Stopping(Problem):
+    """The service is about to end and begins nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The service is stopping; try again in a moment.",
+            headers={hdrs.RETRY_AFTER: "5", hdrs.CONNECTION: "close"},
+        )
+
+
+class Transfer:
+    """One response under way."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, record: Record) -> None:
+        self.request = request
+        self.response = response
+        self.record = record
+        self.bytes_sent = 0
+        self.interrupted = False
+        self._task = asyncio.current_task()
+        self._began = time.monotonic()
+
+    def interrupt(self) -> None:
+        """Break it off because the server stops."""
+        self.interrupted = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def started(self) -> Event:
+        return self._event(f"{self.record.action}_started", "started", self.record.announced, None)
+
+    def ended(self, outcome: str, still_to_send: int = 0) -> Event:
+        params = self.record.counted() | {"bytes_sent": self.bytes_sent + still_to_send}
+        return self._event(self.record.action, outcome, params, int((time.monotonic() - self._began) * 1000))
+
+    def _event(self, action: str, result: str, params: dict[str, Any], duration_ms: int | None) -> Event:
+        client = client_of(self.request)
+        return Event(
+            user_id=self.request[ACTOR].user_id,
+            action=action,
+            resource=self.record.resource,
+            params=params,
+            result=result,
+            correlation_id=self.request[REQUEST_ID],
+            client_ip=client.ip,
+            client_kind=client.kind,
+            duration_ms=duration_ms,
+        )
+
+    async def write(self, piece: bytes) -> None:
+        """Hand a piece to the kernel, the headers before the first one; waits while the client takes nothing."""
+        await self.response.prepare(self.request)  # sends the headers, once
+        await self.response.write(piece)
+        self.bytes_sent += len(piece)
+
+    def unsent(self) -> int:
+        """Bytes that the client has not acknowledged, in this process and in the kernel (Linux SIOCOUTQ, tcp(7))."""
+        transport = self.request.transport
+        if transport is None or transport.is_closing():
+            return 0
+        queued = array.array("i", [0])
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        return transport.get_write_buffer_size() + queued[0]
+
+    def cut_off(self) -> None:
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+
+class Transfers:
+    """All transfers under way."""
+
+    def __init__(self, audit: AuditLog, stall_timeout: float) -> None:
+        self._audit = audit
+        self._stall_timeout = stall_timeout
+        self._running: set[Transfer] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._hurried = asyncio.Event()
+        self.stopping = False
+
+    async def send(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        body: AsyncGenerator[bytes, None],
+        record: Record,
+    ) -> web.StreamResponse:
+        """Send the body as the response, with its two audit rows. Closes `body`.
+
+        Raises CatalogError, before anything is sent, when the first row cannot be written, and Stopping. Whatever else
+        it raises breaks the connection off, and the outcome has been written down.
+        """
+        transfer = Transfer(request, response, record)
+        async with aclosing(body):
+            if self.stopping:
+                raise Stopping
+            await self._audit.write(transfer.started())
+            self._running.add(transfer)
+            self._idle.clear()
+            watch = asyncio.create_task(self._cut_off_when_stalled(transfer))
+            try:
+                await self._send(transfer, body)
+            finally:
+                watch.cancel()
+                self._running.discard(transfer)
+                if not self._running:
+                    self._idle.set()
+        return response
+
+    async def idle(self) -> None:
+        """Wait until none is under way and the rows of all are written."""
+        await self._idle.wait()
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - a deadline, after which others are broken off
+        """Begin no more; let what is running end for `timeout` seconds, or until `hurry` is called; then break it off
+        and wait for its rows."""
+        self.stopping = True
+        waits = [asyncio.create_task(event.wait()) for event in (self._idle, self._hurried)]
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._running:
+            log.warning("breaking off the transfers that have not ended: %d", len(self._running))
+        for transfer in self._running:
+            transfer.interrupt()
+        await self.idle()
+
+    def hurry(self) -> None:
+        """Make `stop` wait no longer."""
+        self._hurried.set()
+
+    async def _send(self, transfer: Transfer, body: AsyncGenerator[bytes, None]) -> None:
+        written_down = False
+        try:
+            last = await self._send_all_but_the_last(transfer, body)
+            await self._audit.write(transfer.ended("success", still_to_send=len(last)))
+            written_down = True
+            transfer.request[OUTCOME] = "success"
+            await transfer.write(last)
+            await transfer.response.write_eof()
+        except BaseException as error:
+            if not written_down:
+                await self._write_failure(transfer, error)
+            raise
+
+    async def _send_all_but_the_last(self, transfer: Transfer, body: AsyncGenerator[bytes, None]) -> bytes:
+        transport = transfer.request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left before the response began")
+        # So that a write ends when the kernel has all of it: nothing piles up here, and "sent" means it.
+        transport.set_write_buffer_limits(high=0)
+        held = b""
+        async for piece in body:
+            if held:
+                await transfer.write(held)
+            held = piece
+        if transport.is_closing():
+            raise ConnectionResetError("the client left")
+        return held
+
+    async def _write_failure(self, transfer: Transfer, cause: BaseException) -> None:
+        outcome = _outcome(transfer, cause)
+        transfer.request[OUTCOME] = outcome
+        what = (transfer.request[REQUEST_ID], transfer.record.resource, outcome, transfer.bytes_sent)
+        if outcome == "error":
+            log.error(
+                "%s %s: %s after %d bytes: %s",
+                *what,
+                cause,
+                exc_info=None if isinstance(cause, StoreError | CatalogError) else cause,
+            )
+        else:
+            log.info("%s %s: %s after %d bytes", *what)
+        try:
+            await self._audit.write(transfer.ended(outcome))
+        except CatalogError as error:
+            log.error(  # noqa: TRY400 - the database's own sentence says all
+                "%s the outcome is not in the audit log; the next start will write it as interrupted: %s",
+                transfer.request[REQUEST_ID],
+                error,
+            )
+
+    async def _cut_off_when_stalled(self, transfer: Transfer) -> None:
+        """Watch for bytes that wait for a client who acknowledges none of them."""
+        loop = asyncio.get_running_loop()
+        seen, since = (-1, -1), loop.time()
+        while True:
+            await asyncio.sleep(self._stall_timeout / 4)
+            current = (transfer.bytes_sent, transfer.unsent())
+            if current != seen or not current[1]:
+                seen, since = current, loop.time()
+            elif loop.time() - since >= self._stall_timeout:
+                log.warning(
+                    "%s client %s took no byte for %s s and is cut off",
+                    transfer.request[REQUEST_ID],
+                    transfer.request.remote,
+                    self._stall_timeout,
+                )
+                transfer.cut_off()
+                return
+
+
+TRANSFERS = web.AppKey("transfers", Transfers)
+
+
+def _outcome(transfer: Transfer, cause: BaseException) -> str:
+    if transfer.interrupted:
+        return "interrupted"
+    # Sources raise StoreError: a ConnectionError is the client's, and so is a cancellation that is not ours.
+    return "aborted" if isinstance(cause, ConnectionError | asyncio.CancelledError) else "error"
+
+
+@web.middleware
+async def refuse_while_stopping(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only health is answered once the service stops."""
+    if request.app[TRANSFERS].stopping and request.path not in ("/healthz", "/readyz"):
+        raise Stopping
+    return await handler(request)

@@ -1,0 +1,6 @@
+"""The archive room: members in, chunks of a ZIP out. It knows no HTTP, no catalog, no users and no paths."""
+
+from service.archive.archive import Archive
+from service.archive.stream import streamed
+
+__all__ = ["Archive", "streamed"]

@@ -1,0 +1,19 @@
+"""The catalog: users, usage and the audit log, in DuckDB. SQL stands in this room only."""
+
+from service.catalog.audit import AuditLog, AuditRow, Event
+from service.catalog.database import CatalogError, CatalogUnusable, Database
+from service.catalog.usage import Usage, UsageRow
+from service.catalog.users import User, Users
+
+__all__ = [
+    "AuditLog",
+    "AuditRow",
+    "CatalogError",
+    "CatalogUnusable",
+    "Database",
+    "Event",
+    "Usage",
+    "UsageRow",
+    "User",
+    "Users",
+]

@@ -1,0 +1,173 @@
+"""The table `audit_log`: who did what, and how it ended. Rows are only ever added.
+
+A download leaves two rows: `<action>_started` before its first byte and `<action>` with the outcome. They share
+user, resource and correlation id; a started row that found no partner is one whose server died.
+"""
+
+import asyncio
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.catalog.database import Cursor, Database, now, utc
+
+DOWNLOADS = ("session_bulk_download", "session_download")
+MAX_INTEGER = 2**31 - 1  # of the column duration_ms: 24 days in milliseconds
+
+ADD = """
+    INSERT INTO audit_log (id, timestamp, user_id, action, resource, params, result, duration_ms, params_before,
+                           client_ip, client_kind, correlation_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)
+"""
+PAGE = """
+    SELECT id, epoch_us(timestamp) AS us, user_id, action, resource, params, result, duration_ms, params_before,
+           client_ip, client_kind, correlation_id
+    FROM audit_log
+    WHERE user_id = ?
+    ORDER BY timestamp DESC, id DESC
+    LIMIT ? OFFSET ?
+"""
+COUNT = "SELECT count(*) AS total FROM audit_log WHERE user_id = ?"
+# A caller may use one request id for several requests, so outcomes are counted, not merely looked for. The latest
+# started rows of a group are the ones without a partner.
+UNFINISHED = """
+    WITH downloads AS (
+        SELECT *, suffix(action, '_started') AS is_start,
+               user_id AS actor, coalesce(resource, '') AS place, coalesce(correlation_id, '') AS request
+        FROM audit_log
+        WHERE action IN (?, ?, ?, ?)
+    ), paired AS (
+        SELECT *, count(*) FILTER (NOT is_start) OVER same_request AS outcomes,
+               count(*) FILTER (is_start) OVER (same_request ORDER BY timestamp, id) AS nth
+        FROM downloads
+        WINDOW same_request AS (PARTITION BY actor, place, request, replace(action, '_started', ''))
+    )
+    SELECT id, epoch_us(timestamp) AS us, user_id, action, resource, params, client_ip, client_kind, correlation_id
+    FROM paired
+    WHERE is_start AND nth > outcomes
+    ORDER BY timestamp, id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is to be written down. `duration_ms` is milliseconds."""
+
+    user_id: str | None
+    action: str
+    resource: str
+    params: dict[str, Any]
+    result: str
+    correlation_id: str | None
+    client_ip: str | None = None
+    client_kind: str | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A row of the log, with `timestamp` aware in UTC and the JSON decoded."""
+
+    id: str
+    timestamp: datetime
+    user_id: str | None
+    action: str
+    resource: str | None
+    params: Any
+    result: str | None
+    duration_ms: int | None
+    params_before: Any
+    client_ip: str | None
+    client_kind: str | None
+    correlation_id: str | None
+
+
+class AuditLog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, event: Event) -> None:
+        """Add a row; it is on disk when this returns. Raises CatalogError.
+
+        A caller that is cancelled meanwhile (its client left) does not take the row back.
+        """
+        await asyncio.shield(self._database.run(lambda cursor: _add(cursor, event)))
+
+    async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
+        """A page of what the user did, newest first. Raises CatalogError."""
+        return [_row(**row) for row in await self._database.query(PAGE, [user_id, limit, offset])]
+
+    async def count(self, user_id: str) -> int:
+        """How many rows the user has. Raises CatalogError."""
+        total: int = (await self._database.query(COUNT, [user_id]))[0]["total"]
+        return total
+
+    async def close_unfinished(self) -> int:
+        """Give each download that a dead server left open the outcome `interrupted`; returns how many there were.
+
+        What nobody can know any more (how much was sent) is null, and the duration is the time until now, an upper
+        bound. Only for the start: a download that is running has no outcome either. Raises CatalogError.
+        """
+
+        def work(cursor: Cursor) -> int:
+            actions = [action + suffix for action in DOWNLOADS for suffix in ("", "_started")]
+            rows = cursor.query(UNFINISHED, actions)
+            with cursor.transaction():
+                for row in rows:
+                    _add(cursor, _interrupted(row))
+            return len(rows)
+
+        return await self._database.run(work)
+
+
+def _add(cursor: Cursor, event: Event) -> None:
+    duration = None if event.duration_ms is None else min(max(event.duration_ms, 0), MAX_INTEGER)
+    cursor.query(
+        ADD,
+        [
+            uuid.uuid4().hex,
+            now(),
+            event.user_id,
+            event.action,
+            event.resource,
+            json.dumps(event.params),
+            event.result,
+            duration,
+            event.client_ip,
+            event.client_kind,
+            event.correlation_id,
+        ],
+    )
+
+
+def _row(us: int, params: str | None, params_before: str | None, **same: Any) -> AuditRow:
+    timestamp = utc(us)
+    assert timestamp is not None  # noqa: S101 - the column is NOT NULL
+    return AuditRow(timestamp=timestamp, params=_decoded(params), params_before=_decoded(params_before), **same)
+
+
+def _decoded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _interrupted(started: dict[str, Any]) -> Event:
+    action = started["action"].removesuffix("_started")
+    unknown: dict[str, None] = {"bytes_sent": None}
+    if action == "session_bulk_download":
+        unknown |= {"total_bytes": None, "skipped": None}
+    began = utc(started["us"])
+    assert began is not None  # noqa: S101 - the column is NOT NULL
+    elapsed = now() - began.replace(tzinfo=None)
+    return Event(
+        user_id=started["user_id"],
+        action=action,
+        resource=started["resource"],
+        params=(_decoded(started["params"]) or {}) | unknown,
+        result="interrupted",
+        correlation_id=started["correlation_id"],
+        client_ip=started["client_ip"],
+        client_kind=started["client_kind"],
+        duration_ms=int(elapsed.total_seconds() * 1000),
+    )

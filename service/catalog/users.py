@@ -1,0 +1,49 @@
+"""The table `users`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.catalog.database import CatalogError, Cursor, Database, now
+
+BY_ID = "SELECT id, email, name, active FROM users WHERE id = ?"
+BY_EMAIL = "SELECT id FROM users WHERE email = ?"
+ADD = "INSERT INTO users (id, email, name, active, created_at) VALUES (?, ?, ?, TRUE, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str
+    email: str
+    name: str | None
+    active: bool = True
+
+
+class Users:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, user_id: str) -> User | None:
+        """The user with this id, active or not. Raises CatalogError."""
+        rows = await self._database.query(BY_ID, [user_id])
+        return User(**rows[0]) if rows else None
+
+    async def add(self, users: Iterable[User]) -> tuple[int, int]:
+        """Add those whose id is not there yet, all or none; returns how many were added and how many were there.
+
+        Raises CatalogError where an e-mail belongs to somebody else.
+        """
+
+        def work(cursor: Cursor) -> tuple[int, int]:
+            added = present = 0
+            with cursor.transaction():
+                for user in users:
+                    if cursor.query(BY_ID, [user.id]):
+                        present += 1
+                        continue
+                    if owner := cursor.query(BY_EMAIL, [user.email]):
+                        raise CatalogError(f"user {user.id!r}: the e-mail {user.email!r} is that of {owner[0]['id']!r}")
+                    cursor.query(ADD, [user.id, user.email, user.name, now()])
+                    added += 1
+            return added, present
+
+        return await self._database.run(work)

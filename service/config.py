@@ -1,0 +1,178 @@
+"""Settings: config.yaml, overridden by environment variables. Each key states its unit and meaning here, once."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+from yaml import YAMLError
+
+from service.store.layout import checked_layout
+
+PREFIX = "SESSION_EXPORT__"
+ROOT_ALIAS = "SESSION_DATA_DIR"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text says which key, which value, and what was expected."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    shutdown_timeout: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="Seconds that running transfers get to end after SIGTERM; then they are broken off.",
+    )
+
+
+class Storage(Section):
+    root: Path = Field(
+        Path("data/user_sessions"), description="Directory that holds a directory of session files for each user."
+    )
+    layouts: tuple[Annotated[str, AfterValidator(checked_layout)], ...] = Field(
+        ("{email_local}", "{user_id}"),
+        min_length=1,
+        description="Names of a user's directories, the first wins; {email_local}, {email}, {user_id} are filled in.",
+    )
+    threads: int = Field(8, ge=1, le=256, description="Threads that list, open and read files.")
+
+
+class Catalog(Section):
+    url: Path = Field(Path("data/catalog.duckdb"), description="The DuckDB file; made when missing.")
+    threads: int = Field(4, ge=1, le=64, description="Queries that run at once.")
+    memory_limit: str = Field(
+        "256MB",
+        pattern=r"^[1-9][0-9]*(KB|MB|GB|KiB|MiB|GiB)$",
+        description="Most memory that DuckDB takes, such as 256MB.",
+    )
+
+
+class Token(Section):
+    name: str = Field(min_length=1, description="What the token is called in the log.")
+    user_id: str = Field(min_length=1, description="Whom the token stands for: the audit log's user_id.")
+    admin: bool = Field(False, description="Whether it opens the admin API.")
+    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$", description="SHA-256 of the token, in hex. Never the token.")
+    expires_at: datetime | None = Field(
+        None, description="From when on it is refused, ISO 8601; without a zone it is UTC. Empty: never."
+    )
+
+
+class Auth(Section):
+    tokens: tuple[Token, ...] = Field((), description="Static bearer tokens, as `session-export token` prints them.")
+
+
+class Exports(Section):
+    max_concurrent: int = Field(8, ge=1, le=256, description="Exports that run at once; others wait.")
+    queue_timeout: float = Field(10, ge=0, le=3600, description="Seconds an export waits for its place, then 503.")
+    stall_timeout: float = Field(
+        60, gt=0, le=86400, description="Seconds after which a client that takes no byte is cut off."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; `load_settings` reads them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    server: Server = Server()
+    storage: Storage = Storage()
+    catalog: Catalog = Catalog()
+    auth: Auth = Auth()
+    exports: Exports = Exports()
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read `file` (when given) below the environment's variables; raises ConfigError with one line a mistake."""
+    _refuse_unknown_sections(environ)
+    if file is not None and not file.is_file():
+        raise ConfigError(f"{file}: no such configuration file")
+    try:
+        return _with_sources(file, environ)()
+    except ValidationError as error:
+        mistakes = error.errors()
+        # A tuple whose only item is wrong is said to be too short as well; the wrong item is what matters.
+        mistakes = [mistake for mistake in mistakes if mistake["type"] != "too_short"] or mistakes
+        raise ConfigError("\n".join(_sentence(mistake) for mistake in mistakes)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}: {error.__cause__}; expected JSON") from None
+    except (YAMLError, TypeError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _with_sources(file: Path | None, environ: Mapping[str, str]) -> type[Settings]:
+    """Settings that come from the environment, then the file."""
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_defaults: PydanticBaseSettingsSource, **_more: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            env = EnvSettingsSource(settings_cls)
+            env.env_vars = {name.lower(): value for name, value in environ.items()}
+            root = environ.get(ROOT_ALIAS)
+            alias = InitSettingsSource(settings_cls, {"storage": {"root": root}} if root else {})
+            return env, alias, *([YamlConfigSettingsSource(settings_cls, file)] if file else [])
+
+    return Loaded
+
+
+def _refuse_unknown_sections(environ: Mapping[str, str]) -> None:
+    """pydantic-settings sees a wrong key below a section, but not a section that does not exist."""
+    for name in environ:
+        section = name.upper().removeprefix(PREFIX).partition("__")[0].lower()
+        if name.upper().startswith(PREFIX) and section not in Settings.model_fields:
+            known = ", ".join(Settings.model_fields)
+            raise ConfigError(f"environment variable {name}: unknown section {section!r}, expected one of {known}")
+
+
+def _sentence(mistake: Any) -> str:
+    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in mistake["loc"]))
+    if mistake["type"] == "extra_forbidden":
+        known = ", ".join(_siblings(mistake["loc"]))
+        return f"{key}: unknown key with value {_shown(mistake, key)}; expected one of {known}"
+    if mistake["type"] == "missing":
+        return f"{key}: missing; expected a value"
+    expected = re.sub(r"^(Value error, |Input should be )|( or instance of \w+$)", "", mistake["msg"])
+    return f"{key}: got {_shown(mistake, key)}; expected {expected[0].lower()}{expected[1:]}"
+
+
+def _shown(mistake: Any, key: str) -> str:
+    """The value as it stands, unless somebody may have put a token where its digest belongs."""
+    if key.startswith("auth"):
+        return "(not shown)"
+    return repr(mistake["input"])[:200]
+
+
+def _siblings(loc: tuple[str | int, ...]) -> list[str]:
+    if len(loc) == 1:
+        return list(Settings.model_fields)
+    if loc[:2] == ("auth", "tokens"):
+        return list(Token.model_fields)
+    section = Settings.model_fields[str(loc[0])].annotation
+    assert isinstance(section, type) and issubclass(section, Section)  # noqa: S101 - narrows the type
+    return list(section.model_fields)

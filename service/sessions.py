@@ -1,0 +1,161 @@
+"""What sessions a user has: the catalog's rows merged with the store's files.
+
+A `UserSessions` is bound to one user: code that holds one can neither name another user nor reach their files.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from service.catalog import CatalogError, Usage, UsageRow, User, Users
+from service.pools import Pool
+from service.store import Listing, OpenFile, SessionFile, SessionStore, UserFiles, user_directories
+from service.store.layout import email_local
+
+log = logging.getLogger(__name__)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FOREVER = datetime.max.replace(tzinfo=UTC) - EPOCH  # some file systems hold later times than datetime does
+
+
+class UserNotFound(Exception):
+    """The catalog has no such user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session, processed (the catalog knows it) or not. Times are aware, in UTC; sizes are bytes."""
+
+    session_file: str
+    session_id: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    active_seconds: int | None
+    wall_seconds: int | None
+    tool_calls: int | None
+    tool_errors: int | None
+    primary_model: str | None
+    processed: bool
+    size_bytes: int | None
+    available: bool
+
+
+class Sessions:
+    """All users' sessions; `of` narrows them to one user's."""
+
+    def __init__(self, users: Users, usage: Usage, store: SessionStore, pool: Pool, layouts: tuple[str, ...]) -> None:
+        """`pool` is the one for file work."""
+        self._users = users
+        self._usage = usage
+        self._store = store
+        self._pool = pool
+        self._layouts = layouts
+        self._usage_failures = 0
+
+    @asynccontextmanager
+    async def of(self, user_id: str) -> AsyncIterator["UserSessions"]:
+        """The user's sessions, their directories held open. Raises UserNotFound, CatalogError or StoreUnavailable."""
+        user = await self._users.find(user_id)
+        if user is None:
+            raise UserNotFound
+        directories = user_directories(self._layouts, user.id, user.email)
+        files = await self._pool.run(self._store.user_files, directories)
+        try:
+            yield UserSessions(user, files, self, self._pool)
+        finally:
+            files.close()
+
+    async def processed(self, user: User, limit: int, offset: int) -> tuple[set[str], list[UsageRow]]:
+        """All names that the catalog knows for the user, and a page of their rows; none when it cannot be read."""
+        names = (email_local(user.email) or None, user.email or None)
+        try:
+            return await self._usage.names(user.id, names), await self._usage.page(user.id, names, limit, offset)
+        except CatalogError as error:
+            self._usage_failures += 1
+            log.error(  # noqa: TRY400 - the database's own sentence says all
+                "usage cannot be read, sessions are listed as unprocessed (failure %d since the start): %s",
+                self._usage_failures,
+                error,
+            )
+            return set(), []
+
+
+class UserSessions:
+    """One user's sessions. Made by `Sessions.of`."""
+
+    def __init__(self, user: User, files: UserFiles, sessions: Sessions, pool: Pool) -> None:
+        self.user = user
+        self._files = files
+        self._sessions = sessions
+        self._pool = pool
+
+    @property
+    def username(self) -> str:
+        """What the user is called in file names and the audit log: the e-mail's local part, else the id."""
+        return email_local(self.user.email) or self.user.id
+
+    @property
+    def exists(self) -> bool:
+        """Whether any of the user's directories exists."""
+        return self._files.exists
+
+    async def listing(self) -> Listing:
+        """Every session file, by name, and what is no session file though it looks like one."""
+        return await self._pool.run(self._files.list)
+
+    async def open(self, name: str) -> OpenFile:
+        """Open a session file; see `UserFiles.open`."""
+        return await self._pool.run(self._files.open, name)
+
+    def open_blocking(self, name: str) -> OpenFile:
+        """The same door for a thread of one's own."""
+        return self._files.open(name)
+
+    async def page(self, limit: int, offset: int) -> tuple[list[Session], int]:
+        """A page of the sessions and their number: processed first, each newest first, ties by name."""
+        names, rows = await self._sessions.processed(self.user, limit, offset)
+        return await self._pool.run(self._merged, names, rows, limit, offset)
+
+    def _merged(self, names: set[str], rows: list[UsageRow], limit: int, offset: int) -> tuple[list[Session], int]:
+        unprocessed = [file for name in self._files.names() - names if (file := self._files.look(name))]
+        unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
+        page = [_processed(row, self._files.look(row.session_file)) for row in rows]
+        first = max(offset - len(names), 0)
+        page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
+        return page, len(names) + len(unprocessed)
+
+
+def _processed(row: UsageRow, file: SessionFile | None) -> Session:
+    return Session(
+        session_file=row.session_file,
+        session_id=row.session_id,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        active_seconds=row.active_seconds,
+        wall_seconds=row.wall_seconds,
+        tool_calls=row.tool_calls,
+        tool_errors=row.tool_errors,
+        primary_model=row.primary_model,
+        processed=True,
+        size_bytes=file.size if file else None,
+        available=file is not None,
+    )
+
+
+def _unprocessed(file: SessionFile) -> Session:
+    return Session(
+        session_file=file.name,
+        session_id=file.name.removesuffix(".jsonl"),
+        started_at=EPOCH + min(timedelta(microseconds=file.mtime_ns // 1000), FOREVER),
+        ended_at=None,
+        active_seconds=None,
+        wall_seconds=None,
+        tool_calls=0,
+        tool_errors=0,
+        primary_model=None,
+        processed=False,
+        size_bytes=file.size,
+        available=True,
+    )

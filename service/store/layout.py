@@ -1,0 +1,51 @@
+"""Layouts: which directories of the session root are a user's. The only place where a user becomes a path."""
+
+import logging
+import re
+import unicodedata
+from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
+
+PLACEHOLDER = re.compile(r"\{(email_local|email|user_id)\}")
+
+
+def checked_layout(template: str) -> str:
+    """A layout from the configuration, as it is. Raises ValueError unless it names one directory a user."""
+    literal = PLACEHOLDER.sub("", template)
+    if not PLACEHOLDER.search(template) or re.search(r"[{}/\\]", literal) or _has_control(literal):
+        raise ValueError("a directory name with {email_local}, {email} or {user_id} in it, and no separator")
+    return template
+
+
+def email_local(email: str) -> str:
+    """The part before the last @ (RFC 5321 section 4.1.2), or all of it where there is none."""
+    return email.rpartition("@")[0] if "@" in email else email
+
+
+def user_directories(layouts: Sequence[str], user_id: str, email: str) -> tuple[str, ...]:
+    """The names of a user's directories under the session root, in order of priority.
+
+    A name that could lead elsewhere (`base / ""` is the whole root, a local part of `..` its parent) is no
+    directory of this user: it is left out and logged.
+    """
+    values = {"email_local": email_local(email), "email": email, "user_id": user_id}
+    names = []
+    for layout in layouts:
+        # A value that is empty makes the name mean somebody else's directory, or everybody's.
+        used = [values[key] for key in PLACEHOLDER.findall(layout)]
+        name = PLACEHOLDER.sub(lambda match: values[match[1]], layout)
+        if all(used) and _is_plain(name):
+            names.append(name)
+        else:
+            log.warning("layout %s gives user %r no directory: %r is not a directory's name", layout, user_id, name)
+    return tuple(dict.fromkeys(names))
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not re.search(r"[/\\]", name) and not _has_control(name)
+
+
+def _has_control(text: str) -> bool:
+    """Control characters, NUL among them, and surrogates, which no file system can hold."""
+    return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)

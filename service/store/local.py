@@ -1,0 +1,241 @@
+"""Session files in a local directory tree, `<root>/<directory>/<session>.jsonl`.
+
+Rules this module keeps, each against a race or a link that leads out:
+
+- Directories and files are opened relative to an open descriptor, never by a path that was checked before.
+- No link is followed for a file. A directory may be a link only to something under the root, and is then opened
+  one component at a time, so that nothing can be swapped in between.
+- What was opened is looked at, and what was looked at is what is sent.
+- Nothing but a regular file is opened for reading, and opening never blocks: not on a FIFO either.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.store.files import (
+    SESSION_FILE,
+    InvalidName,
+    Listing,
+    NotFound,
+    NotRegular,
+    SessionFile,
+    Skipped,
+    StoreError,
+    StoreUnavailable,
+    Truncated,
+    Unreadable,
+)
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class LocalFile:
+    """An open session file; see `OpenFile`."""
+
+    __slots__ = ("_fd", "inode", "mtime_ns", "name", "size")
+
+    def __init__(self, name: str, fd: int, status: os.stat_result) -> None:
+        self._fd = fd
+        self.name = name
+        self.size = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+        self.inode = status.st_ino
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        try:
+            data = os.pread(self._fd, count, offset)
+            while len(data) < count:  # a signal or a network file system may give less than is there
+                more = os.pread(self._fd, count - len(data), offset + len(data))
+                if not more:
+                    raise Truncated
+                data += more
+        except OSError as error:
+            raise Unreadable from error
+        return data
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class LocalUserFiles:
+    """One user's directories, held open; see `UserFiles`."""
+
+    def __init__(self, directories: Sequence[int]) -> None:
+        self._directories = list(directories)
+
+    @property
+    def exists(self) -> bool:
+        return bool(self._directories)
+
+    def names(self) -> set[str]:
+        regular, _ = self._scan()
+        return regular
+
+    def list(self) -> Listing:
+        regular, others = self._scan()
+        listing = Listing()
+        for name in sorted(regular):
+            if file := self.look(name):
+                listing.files.append(file)
+            else:
+                listing.skipped.append(Skipped(name, str(NotFound())))
+        for name in sorted(others - regular):
+            reason = NotRegular() if SESSION_FILE.fullmatch(name) else InvalidName()
+            listing.skipped.append(Skipped(_printable(name), str(reason)))
+        return listing
+
+    def look(self, name: str) -> SessionFile | None:
+        if not SESSION_FILE.fullmatch(name):
+            return None
+        for directory in self._directories:
+            try:
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                return SessionFile(name, status.st_size, status.st_mtime_ns)
+        return None
+
+    def open(self, name: str) -> LocalFile:
+        if not SESSION_FILE.fullmatch(name):
+            raise InvalidName
+        failure: StoreError = NotFound()
+        for directory in self._directories:
+            try:
+                return _open_regular(name, directory)
+            except NotFound:
+                continue
+            except NotRegular as error:  # a later layout may hold the session under this name
+                failure = error
+        raise failure
+
+    def close(self) -> None:
+        while self._directories:
+            os.close(self._directories.pop())
+
+    def _scan(self) -> tuple[set[str], set[str]]:
+        """The names of regular session files, and of other things called `*.jsonl`, over all directories."""
+        regular: set[str] = set()
+        others: set[str] = set()
+        for directory in self._directories:
+            try:
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        name = entry.name
+                        if not name.endswith(".jsonl"):
+                            continue
+                        is_session = SESSION_FILE.fullmatch(name) and entry.is_file(follow_symlinks=False)
+                        (regular if is_session else others).add(name)
+            except OSError as error:
+                raise StoreUnavailable from error
+        return regular, others
+
+
+class LocalStore:
+    """The tree under `root`; see `SessionStore`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def check(self) -> None:
+        root = self._open_root()
+        try:
+            with os.scandir(root) as entries:
+                next(entries, None)
+        except OSError as error:
+            raise StoreUnavailable from error
+        finally:
+            os.close(root)
+
+    def user_files(self, directories: tuple[str, ...]) -> LocalUserFiles:
+        root = self._open_root()
+        opened: list[int] = []
+        try:
+            for name in directories:
+                directory = self._open_directory(name, root)
+                if directory is not None:
+                    opened.append(directory)
+        except BaseException:
+            LocalUserFiles(opened).close()
+            raise
+        finally:
+            os.close(root)
+        return LocalUserFiles(opened)
+
+    def _open_root(self) -> int:
+        try:
+            return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreUnavailable from error
+
+    def _open_directory(self, name: str, root: int) -> int | None:
+        """A user's directory, or None when there is none that may be used."""
+        try:
+            return os.open(name, OPEN_DIRECTORY, dir_fd=root)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+                return None
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                return self._open_linked(name, root)
+            raise StoreUnavailable from error
+
+    def _open_linked(self, name: str, root: int) -> int | None:
+        """A directory that is a link, if what it resolves to is under the root."""
+        base = os.path.realpath(self._root)
+        target = os.path.realpath(os.path.join(base, name))
+        inside = os.path.relpath(target, base).split(os.sep)
+        if inside[0] in (os.curdir, os.pardir):
+            return None
+        directory = os.dup(root)
+        try:
+            for part in inside:
+                parent, directory = directory, os.open(part, OPEN_DIRECTORY, dir_fd=directory)
+                os.close(parent)
+        except OSError:  # what it leads to is gone, no directory, or was swapped for a link meanwhile
+            os.close(directory)
+            return None
+        return directory
+
+
+def _open_regular(name: str, directory: int) -> LocalFile:
+    """Open `name` in `directory` if it is a regular file: looked at before, so that no FIFO or device is opened,
+    and again once it is open, because it may have been swapped in between."""
+    fd = -1
+    try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            raise NotRegular
+        fd = os.open(name, OPEN_FILE, dir_fd=directory)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotRegular
+        return LocalFile(name, fd, status)
+    except BaseException as error:
+        if fd >= 0:
+            os.close(fd)
+        if isinstance(error, OSError):
+            raise _named(error) from error
+        raise
+
+
+def _named(error: OSError) -> StoreError:
+    if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+        return NotFound()
+    if error.errno in (errno.ELOOP, errno.ENXIO):  # swapped for a link, or for a socket
+        return NotRegular()
+    if error.errno in (errno.EMFILE, errno.ENFILE):  # the service is at its limit; the file is not to blame
+        return StoreUnavailable()
+    return Unreadable()
+
+
+def _printable(name: str) -> str:
+    """A name from the disk as valid text: bytes that are not UTF-8 become `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,119 @@
+"""What the README says, tried: its table of settings, and its lines for nginx in a real nginx."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from service.config import Settings
+from tests.world import ADMIN, World
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXPORT = "/api/admin/users/u-1/sessions/download-all"
+
+NGINX = """
+daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr; user {user};
+events {{}}
+http {{
+    access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+    server {{ listen 127.0.0.1:{port}; {location} }}
+}}
+"""
+
+needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+
+
+def location() -> str:
+    """The README's block."""
+    (block,) = re.findall(r"^    (location /api/ \{.*?^    \})$", README, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+@asynccontextmanager
+async def nginx(directory: Path, service: World, block: str) -> AsyncIterator[str]:
+    """A real nginx in front of the service; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = directory / "nginx.conf"
+    block = block.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{service.running.port}")
+    user = "root" if os.geteuid() == 0 else "nobody"
+    config.write_text(NGINX.format(directory=directory, port=port, location=block, user=user))
+    process = await asyncio.create_subprocess_exec(
+        "nginx", "-p", directory, "-c", config, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                assert process.returncode is None, "nginx did not start"
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        "curl", "-s", "-o", output, "-w", "%{http_code}", "-H", f"Authorization: Bearer {ADMIN}", *more, url,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+@needs_nginx
+async def test_a_whole_export_comes_through_nginx(service: World, tmp_path: Path) -> None:
+    service.file("a.jsonl", b"x" * 1_000_000)
+    async with nginx(tmp_path, service, location()) as url:
+        assert await curl(url + EXPORT, tmp_path / "out.zip") == (0, "200")
+    judge = await asyncio.create_subprocess_exec("unzip", "-tq", tmp_path / "out.zip", stdout=asyncio.subprocess.PIPE)
+    await judge.communicate()
+    assert judge.returncode == 0
+
+
+@needs_nginx
+@pytest.mark.parametrize("path", [EXPORT, "/api/admin/users/u-1/sessions/a.jsonl/download"])
+async def test_a_broken_transfer_is_seen_as_broken_through_nginx(service: World, tmp_path: Path, path: str) -> None:
+    file = service.file("a.jsonl", os.urandom(40_000_000))
+    output = tmp_path / "out"
+    async with nginx(tmp_path, service, location()) as url:
+        reading = asyncio.create_task(curl(url + path, output, "--limit-rate", "4M"))
+        while not output.exists() or output.stat().st_size < 100_000:
+            await asyncio.sleep(0.01)
+        os.truncate(file, 1000)
+        code, _ = await reading
+    assert code == 18, "curl: transfer closed with outstanding data remaining"
+    assert [row["result"] for row in await service.audit("session%download")] == ["error"]
+
+
+@needs_nginx
+async def test_without_http_1_1_to_the_service_exports_are_refused(service: World, tmp_path: Path) -> None:
+    service.file("a.jsonl")
+    block = re.sub(r"proxy_http_version.*", "proxy_http_version 1.0;", location())
+    async with nginx(tmp_path, service, block) as url:
+        assert await curl(url + EXPORT, tmp_path / "out") == (0, "505")
+    assert "proxy_http_version 1.1" in (tmp_path / "out").read_text()
+
+
+def test_the_table_of_settings_names_every_key() -> None:
+    for section in Settings.model_fields:
+        for key in type(getattr(Settings(), section)).model_fields:
+            assert f"`{section}.{key}`" in README
+
+
+def test_the_two_command_lines_do_all_set_up() -> None:
+    venv = "    python3 -m venv .venv && .venv/bin/pip install -q -e "
+    assert f"{venv}. && .venv/bin/session-export demo\n" in README
+    assert f"{venv}'.[test]' && .venv/bin/pytest\n" in README
