@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 
@@ -12,7 +13,18 @@ from service.api import add_routes
 from service.api.admission import Admission
 from service.api.auth import Tokens, guard
 from service.api.errors import problems
-from service.api.parts import ADMISSION, AUDIT, DATABASE, EXPORT_POOL, FILES_POOL, SESSIONS, STORE, USERS
+from service.api.parts import (
+    ADMISSION,
+    AUDIT,
+    COMPRESSION,
+    DATABASE,
+    DEFLATE_POOL,
+    EXPORT_POOL,
+    FILES_POOL,
+    SESSIONS,
+    STORE,
+    USERS,
+)
 from service.api.protocol import Runner
 from service.api.requests import mark_prepared, request_id
 from service.api.transfer import TRANSFERS, Transfers, refuse_while_stopping
@@ -40,14 +52,17 @@ def build_app(settings: Settings) -> web.Application:
     app = web.Application(
         middlewares=[request_id, problems, guard(Tokens(settings.auth.tokens)), refuse_while_stopping]
     )
+    app[COMPRESSION] = settings.exports.compression
     add_routes(app.router)
     app.on_response_prepare.append(mark_prepared)
 
     async def pools(app: web.Application) -> AsyncIterator[None]:
         app[FILES_POOL] = Pool("files", settings.storage.threads)
+        app[DEFLATE_POOL] = Pool("deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
         app[EXPORT_POOL] = Pool("export", settings.exports.max_concurrent)
         yield
         app[EXPORT_POOL].close()
+        app[DEFLATE_POOL].close()
         app[FILES_POOL].close()
 
     async def catalog(app: web.Application) -> AsyncIterator[None]:

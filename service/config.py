@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
+from service.archive.codec import Compression
 from service.store.layout import checked_layout
 
 PREFIX = "SESSION_EXPORT__"
@@ -83,6 +84,10 @@ class Auth(Section):
 class Exports(Section):
     max_concurrent: int = Field(8, ge=1, le=256, description="Exports that run at once; others wait.")
     queue_timeout: float = Field(10, ge=0, le=3600, description="Seconds an export waits for its place, then 503.")
+    compression: Compression = Field(
+        Compression.FAST, description="fast, small or store, where a request does not say ?compression= itself."
+    )
+    threads: int = Field(0, ge=0, le=256, description="Threads that read and deflate; 0: one for each core.")
     stall_timeout: float = Field(
         60, gt=0, le=86400, description="Seconds after which a client that takes no byte is cut off."
     )

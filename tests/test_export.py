@@ -281,3 +281,26 @@ async def test_members_have_the_files_time_and_mode_0600(service: World) -> None
     for info in infos.values():
         assert (info.external_attr >> 16) & 0o7777 == 0o600
         assert info.compress_type == zipfile.ZIP_DEFLATED
+
+
+async def test_the_request_may_say_how_the_archive_is_compressed(service: World) -> None:
+    text = b"".join(Writer(seed=4).session(300_000))
+    service.file("a.jsonl", text)
+    sizes = {}
+    for compression in ("fast", "small", "store"):
+        answer = await service.get(f"{EXPORT}?compression={compression}")
+        assert members(answer.body) == {"a.jsonl": text}
+        sizes[compression] = len(answer.body)
+    assert sizes["small"] < sizes["fast"] < sizes["store"]
+    assert (await service.get(EXPORT)).body == (await service.get(f"{EXPORT}?compression=fast")).body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("value", ["", "best", "FAST", "fast%0a"])
+async def test_another_compression_is_422(service: World, method: str, value: str) -> None:
+    service.file("a.jsonl")
+    answer = await service.get(f"{EXPORT}?compression={value}", method)
+    assert answer.status == 422
+    if method == "GET":
+        assert answer.json["errors"][0]["loc"] == ["query", "compression"]
+    assert await service.audit() == []

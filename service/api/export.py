@@ -4,26 +4,39 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
+from pydantic import BaseModel
 
 from service.api.disposition import attachment
 from service.api.errors import Problem
-from service.api.parts import ADMISSION, EXPORT_POOL, SESSIONS
+from service.api.parts import ADMISSION, COMPRESSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS
 from service.api.requests import ACTOR
 from service.api.transfer import TRANSFERS, Record
-from service.archive import Archive, streamed
+from service.archive import Archive, Compression, streamed
 from service.sessions import UserSessions
 from service.store import Listing
+
+
+class ExportQuery(BaseModel):
+    """How the archive is compressed, where the request says so."""
+
+    compression: Compression | None = None
+
+    @classmethod
+    def of(cls, request: web.Request) -> "ExportQuery":
+        """Raises pydantic's ValidationError, which is answered with 422."""
+        return cls.model_validate(dict(request.query))
 
 
 async def download_all(request: web.Request) -> web.StreamResponse:
     """All of a user's session files as a ZIP, made while it is sent."""
     _refuse_http_1_0(request)
+    compression = ExportQuery.of(request).compression or request.app[COMPRESSION]
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not sessions.exists:
             raise _no_directory()
         async with request.app[ADMISSION].place(request[ACTOR].user_id):
             listing = await sessions.listing()
-            archive = Archive(listing, sessions.open_blocking)
+            archive = Archive(listing, sessions.open_blocking, request.app[DEFLATE_POOL], compression)
             return await request.app[TRANSFERS].send(
                 request,
                 _response(sessions),
@@ -35,6 +48,7 @@ async def download_all(request: web.Request) -> web.StreamResponse:
 async def head_download_all(request: web.Request) -> web.StreamResponse:
     """The headers alone: no file is read, nothing is audited."""
     _refuse_http_1_0(request)
+    ExportQuery.of(request)
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not sessions.exists:
             raise _no_directory()
@@ -62,7 +76,7 @@ def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Recor
         announced={
             "username": sessions.username,
             "file_count": len(listing.files),
-            "total_bytes": sum(file.size for file in listing.files),
+            "total_bytes": listing.total_bytes,
         },
         counted=lambda: {
             "username": sessions.username,

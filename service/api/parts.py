@@ -3,16 +3,19 @@
 from aiohttp import web
 
 from service.api.admission import Admission
+from service.archive import Compression
 from service.catalog import AuditLog, Database, Users
 from service.pools import Pool
 from service.sessions import Sessions
 from service.store import SessionStore
 
 ADMISSION = web.AppKey("admission", Admission)
+COMPRESSION = web.AppKey("compression", Compression)
 AUDIT = web.AppKey("audit", AuditLog)
 DATABASE = web.AppKey("database", Database)
 USERS = web.AppKey("users", Users)
 FILES_POOL = web.AppKey("files_pool", Pool)
+DEFLATE_POOL = web.AppKey("deflate_pool", Pool)
 EXPORT_POOL = web.AppKey("export_pool", Pool)
 SESSIONS = web.AppKey("sessions", Sessions)
 STORE = web.AppKey("store", SessionStore)

@@ -195,10 +195,13 @@ class Transfers:
             raise ConnectionResetError("the client left before the response began")
         # So that a write ends when the kernel has all of it: nothing piles up here, and "sent" means it.
         transport.set_write_buffer_limits(high=0)
-        held = b""
+        # The first piece may be all there is for a while: all of it but one byte goes out at once.
+        first = await anext(body, b"")
+        if len(first) > 1:
+            await transfer.write(first[:-1])
+        held = first[-1:]
         async for piece in body:
-            if held:
-                await transfer.write(held)
+            await transfer.write(held)
             held = piece
         if transport.is_closing():
             raise ConnectionResetError("the client left")

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
 
@@ -53,8 +54,7 @@ class StoreUnavailable(StoreError):
         super().__init__("The session store does not answer.")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFile:
+class SessionFile(NamedTuple):
     """A regular file as a listing saw it: `size` in bytes, `mtime_ns` since the epoch."""
 
     name: str
@@ -70,12 +70,17 @@ class Skipped:
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass
 class Listing:
     """A user's session files, sorted by name, and what else looked like one."""
 
     files: list[SessionFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+
+    @cached_property
+    def total_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size for file in self.files)
 
 
 class OpenFile(Protocol):

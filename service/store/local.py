@@ -12,7 +12,8 @@ Rules this module keeps, each against a race or a link that leads out:
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from service.store.files import (
@@ -77,32 +78,30 @@ class LocalUserFiles:
         return bool(self._directories)
 
     def names(self) -> set[str]:
-        regular, _ = self._scan()
-        return regular
+        found: set[str] = set()
+        for directory in self._directories:
+            with _answering(), os.scandir(directory) as entries:
+                found.update(
+                    entry.name
+                    for entry in entries
+                    if SESSION_FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                )
+        return found
 
     def list(self) -> Listing:
-        regular, others = self._scan()
-        listing = Listing()
-        for name in sorted(regular):
-            if file := self.look(name):
-                listing.files.append(file)
-            else:
-                listing.skipped.append(Skipped(name, str(NotFound())))
-        for name in sorted(others - regular):
-            reason = NotRegular() if SESSION_FILE.fullmatch(name) else InvalidName()
-            listing.skipped.append(Skipped(_printable(name), str(reason)))
-        return listing
+        files: dict[str, SessionFile] = {}
+        refused: dict[str, StoreError] = {}
+        for directory in self._directories:
+            with _answering():
+                names = os.listdir(directory)
+            _look_at_all(names, directory, files, refused)
+        skipped = [Skipped(_printable(name), str(refused[name])) for name in sorted(refused.keys() - files.keys())]
+        return Listing([files[name] for name in sorted(files)], skipped)
 
     def look(self, name: str) -> SessionFile | None:
-        if not SESSION_FILE.fullmatch(name):
-            return None
         for directory in self._directories:
-            try:
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                return SessionFile(name, status.st_size, status.st_mtime_ns)
+            if found := _look(name, directory):
+                return found
         return None
 
     def open(self, name: str) -> LocalFile:
@@ -122,23 +121,6 @@ class LocalUserFiles:
         while self._directories:
             os.close(self._directories.pop())
 
-    def _scan(self) -> tuple[set[str], set[str]]:
-        """The names of regular session files, and of other things called `*.jsonl`, over all directories."""
-        regular: set[str] = set()
-        others: set[str] = set()
-        for directory in self._directories:
-            try:
-                with os.scandir(directory) as entries:
-                    for entry in entries:
-                        name = entry.name
-                        if not name.endswith(".jsonl"):
-                            continue
-                        is_session = SESSION_FILE.fullmatch(name) and entry.is_file(follow_symlinks=False)
-                        (regular if is_session else others).add(name)
-            except OSError as error:
-                raise StoreUnavailable from error
-        return regular, others
-
 
 class LocalStore:
     """The tree under `root`; see `SessionStore`."""
@@ -149,10 +131,8 @@ class LocalStore:
     def check(self) -> None:
         root = self._open_root()
         try:
-            with os.scandir(root) as entries:
+            with _answering(), os.scandir(root) as entries:
                 next(entries, None)
-        except OSError as error:
-            raise StoreUnavailable from error
         finally:
             os.close(root)
 
@@ -172,10 +152,8 @@ class LocalStore:
         return LocalUserFiles(opened)
 
     def _open_root(self) -> int:
-        try:
+        with _answering():
             return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreUnavailable from error
 
     def _open_directory(self, name: str, root: int) -> int | None:
         """A user's directory, or None when there is none that may be used."""
@@ -204,6 +182,44 @@ class LocalStore:
             os.close(directory)
             return None
         return directory
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A directory that cannot be read leaves open which sessions there are."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable from error
+
+
+def _look_at_all(
+    names: Iterable[str], directory: int, files: dict[str, SessionFile], refused: dict[str, StoreError]
+) -> None:
+    """`_look` for many, without what a call costs: with 100,000 files, a microsecond each is a tenth of a second."""
+    matches, status_of, is_regular = SESSION_FILE.fullmatch, os.stat, stat.S_ISREG
+    for name in names:
+        if name in files or not name.endswith(".jsonl"):
+            continue
+        if matches(name):
+            try:
+                status = status_of(name, dir_fd=directory, follow_symlinks=False)
+            except OSError as error:
+                refused[name] = _named(error)
+            else:
+                if is_regular(status.st_mode):
+                    files[name] = SessionFile(name, status.st_size, status.st_mtime_ns)
+                else:
+                    refused[name] = NotRegular()
+        else:
+            refused[name] = InvalidName()
+
+
+def _look(name: str, directory: int) -> SessionFile | None:
+    """The session file of that name, if there is one."""
+    found: dict[str, SessionFile] = {}
+    _look_at_all([name], directory, found, {})
+    return found.get(name)
 
 
 def _open_regular(name: str, directory: int) -> LocalFile:

@@ -1,0 +1,178 @@
+"""What happens in the pool: files are opened, read and deflated, in jobs of about the same size.
+
+A big file makes a job for each block; small files go in batches, since each job costs a hop between threads. The jobs
+run ahead, and their results in order are the blocks of all files in order.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from service.archive.ahead import Ahead
+from service.archive.codec import Codec, crc32, crc32_joined
+from service.pools import Pool
+from service.store import Listing, OpenFile, Skipped, StoreError, StoreUnavailable
+
+# Bytes. A block keeps a core busy for 3 ms; smaller ones lose more to the hops between threads, and compress less.
+BLOCK = 1024 * 1024
+BATCH_FILES = 256
+
+
+@dataclass(slots=True)
+class Head:
+    """What is known of a member when it begins; `crc` only where nothing is compressed."""
+
+    name: str
+    mtime_ns: int
+    size: int
+    crc: int | None
+
+
+@dataclass(slots=True)
+class Block:
+    """A piece of a member: its text, and the piece of deflate's stream for it. The first has a head."""
+
+    text: bytes
+    deflated: bytes
+    is_last: bool
+    head: Head | None = None
+    file: OpenFile | None = None
+
+
+@dataclass(slots=True)
+class Grown:
+    """A file that was small when it was listed and is big now, open."""
+
+    file: OpenFile
+
+
+Result = Block | Grown | Skipped
+Job = Callable[[], list[Result]]
+
+
+class Blocks:
+    """The blocks of a listing's files. Close it to stop what runs and close what is open."""
+
+    def __init__(self, listing: Listing, open_file: Callable[[str], OpenFile], pool: Pool, codec: Codec) -> None:
+        """`open_file` is the store's door. The pool may be shared: at most its threads and two more jobs of these
+        blocks are begun and not taken yet, so memory is flat and every archive gets its turn."""
+        self._listing = listing
+        self._open_file = open_file
+        self._pool = pool
+        self._codec = codec
+        self._depth = pool.threads + 2
+        self._open: set[OpenFile] = set()
+        self._ahead = Ahead(self._jobs(), pool.executor, self._depth)
+
+    def __iter__(self) -> Iterator[Block | Skipped]:
+        """Blocks and files that are skipped, in the order of the listing.
+
+        Raises StoreError when a file cannot be read to its end, and StoreUnavailable.
+        """
+        for results in self._ahead:
+            for result in results:
+                if isinstance(result, Grown):
+                    yield from self._blocks_here(result.file)
+                else:
+                    yield result
+                    if isinstance(result, Block) and result.is_last and result.file:
+                        self._close(result.file)
+
+    def close(self) -> None:
+        self._ahead.close()
+        for file in list(self._open):
+            self._close(file)
+
+    def _jobs(self) -> Iterator[Job]:
+        """The plan. Read by whoever reads the blocks, as far ahead as the pool may work."""
+        batch: list[str] = []
+        room = 0  # the first batch is one file, so that the first byte does not wait for more
+        for listed in self._listing.files:
+            if listed.size <= BLOCK:
+                batch.append(listed.name)
+                room -= listed.size
+            if batch and (room <= 0 or listed.size > BLOCK or len(batch) == BATCH_FILES):
+                yield partial(self._small_files, batch)
+                batch, room = [], BLOCK
+            if listed.size > BLOCK:
+                yield from self._big_file_jobs(listed.name)
+        if batch:
+            yield partial(self._small_files, batch)
+
+    def _big_file_jobs(self, name: str) -> Iterator[Job]:
+        file = self._opened(name)
+        if isinstance(file, Skipped):
+            yield lambda: [file]
+            return
+        crc = self._checksum(file) if self._codec.needs_crc else None
+        for offset in _offsets(file):
+            yield partial(self._block, file, offset, crc)
+
+    def _small_files(self, names: list[str]) -> list[Result]:
+        return [self._small_file(name) for name in names]
+
+    def _small_file(self, name: str) -> Result:
+        file = self._opened(name)
+        if isinstance(file, Skipped):
+            return file
+        if file.size > BLOCK:
+            return Grown(file)
+        text = file.read_at(0, file.size)
+        self._close(file)
+        crc = crc32(text) if self._codec.needs_crc else None
+        return Block(text, self._codec.deflate(text, b"", True), True, Head(name, file.mtime_ns, file.size, crc))
+
+    def _block(self, file: OpenFile, offset: int, crc: int | None) -> list[Result]:
+        text = _text(file, offset)
+        look_back = min(self._codec.looks_back, offset)
+        before = file.read_at(offset - look_back, look_back) if look_back else b""
+        is_last = offset + len(text) == file.size
+        head = None if offset else Head(file.name, file.mtime_ns, file.size, crc)
+        return [Block(text, self._codec.deflate(text, before, is_last), is_last, head, file)]
+
+    def _blocks_here(self, file: OpenFile) -> Iterator[Block | Skipped]:
+        """The blocks of a file, made in this thread: rare, and simpler than to change the plan."""
+        crc = self._checksum(file) if self._codec.needs_crc else None
+        for offset in _offsets(file):
+            (block,) = self._block(file, offset, crc)
+            assert not isinstance(block, Grown)  # noqa: S101 - narrows the type
+            yield block
+        self._close(file)
+
+    def _checksum(self, file: OpenFile) -> int:
+        """That of the whole file, in an order of its own before the blocks: it stands before the data."""
+        jobs = (partial(_text_checksum, file, offset) for offset in _offsets(file))
+        total = 0
+        with closing(Ahead(jobs, self._pool.executor, self._depth)) as checksums:
+            for crc, length in checksums:
+                total = crc32_joined(total, crc, length)
+        return total
+
+    def _opened(self, name: str) -> OpenFile | Skipped:
+        try:
+            file = self._open_file(name)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            return Skipped(name, str(error))
+        self._open.add(file)
+        return file
+
+    def _close(self, file: OpenFile) -> None:
+        self._open.discard(file)
+        file.close()
+
+
+def _offsets(file: OpenFile) -> range:
+    """Where blocks begin; an empty file has one as well."""
+    return range(0, max(file.size, 1), BLOCK)
+
+
+def _text(file: OpenFile, offset: int) -> bytes:
+    return file.read_at(offset, min(BLOCK, file.size - offset))
+
+
+def _text_checksum(file: OpenFile, offset: int) -> tuple[int, int]:
+    text = _text(file, offset)
+    return crc32(text), len(text)
