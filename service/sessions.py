@@ -67,11 +67,11 @@ class Sessions:
         finally:
             files.close()
 
-    async def processed(self, user: User, limit: int, offset: int) -> tuple[set[str], list[UsageRow]]:
+    async def processed(self, user: User, limit: int, offset: int) -> tuple[frozenset[str], list[UsageRow]]:
         """All names that the catalog knows for the user, and a page of their rows; none when it cannot be read."""
         names = (email_local(user.email) or None, user.email or None)
         try:
-            return await self._usage.names(user.id, names), await self._usage.page(user.id, names, limit, offset)
+            return await self._usage.page(user.id, names, limit, offset)
         except CatalogError as error:
             self._usage_failures += 1
             log.error(  # noqa: TRY400 - the database's own sentence says all
@@ -79,7 +79,7 @@ class Sessions:
                 self._usage_failures,
                 error,
             )
-            return set(), []
+            return frozenset(), []
 
 
 class UserSessions:
@@ -118,13 +118,17 @@ class UserSessions:
         names, rows = await self._sessions.processed(self.user, limit, offset)
         return await self._pool.run(self._merged, names, rows, limit, offset)
 
-    def _merged(self, names: set[str], rows: list[UsageRow], limit: int, offset: int) -> tuple[list[Session], int]:
-        unprocessed = [file for name in self._files.names() - names if (file := self._files.look(name))]
-        unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
+    def _merged(
+        self, names: frozenset[str], rows: list[UsageRow], limit: int, offset: int
+    ) -> tuple[list[Session], int]:
+        others = self._files.names() - names
         page = [_processed(row, self._files.look(row.session_file)) for row in rows]
-        first = max(offset - len(names), 0)
-        page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
-        return page, len(names) + len(unprocessed)
+        if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
+            unprocessed = [file for name in others if (file := self._files.look(name))]
+            unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
+            first = max(offset - len(names), 0)
+            page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
+        return page, len(names) + len(others)
 
 
 def _processed(row: UsageRow, file: SessionFile | None) -> Session:

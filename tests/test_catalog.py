@@ -75,7 +75,7 @@ async def test_tables_with_more_columns_work(tmp_path: Path) -> None:
         foreign.execute(FOREIGN_TABLES)
     database = await opened(path)
     await Users(database).add([User("u", "u@example.com", "U")])
-    (row,) = await Usage(database).page("u", ("u", None), 10, 0)
+    _, (row,) = await Usage(database).page("u", ("u", None), 10, 0)
     assert row.started_at is not None
     assert row.started_at.isoformat() == "2026-05-10T12:00:00+00:00"
     audit = AuditLog(database)

@@ -1,5 +1,6 @@
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,65 @@ async def test_a_missing_session_root_is_503_and_comes_back_by_itself(service: W
     assert_problem(await service.get(LIST), 503)
     service.root.with_name("away").rename(service.root)
     assert len(await rows(service)) == 1
+
+
+async def test_what_changes_in_a_settled_directory_shows_at_once(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing is kept once its directory has not changed for a while: the clock is set on, as if it had not."""
+    first = service.file("a.jsonl", b"1")
+    service.file("b.jsonl", b"1", folder="u-1")
+    await service.add_usage("b.jsonl")
+    later = time.time() + 60
+    monkeypatch.setattr("service.store.local.time.time", lambda: later)
+
+    async def seen() -> dict[str, tuple[bool, int | None]]:
+        return {row["session_file"]: (row["processed"], row["size_bytes"]) for row in await rows(service)}
+
+    for _ in range(2):
+        assert await seen() == {"a.jsonl": (False, 1), "b.jsonl": (True, 1)}
+    first.write_bytes(b"12345")
+    assert (await seen())["a.jsonl"] == (False, 5), "appended to"
+    service.file("c.jsonl", b"123")
+    assert (await seen())["c.jsonl"] == (False, 3), "added"
+    first.unlink()
+    assert "a.jsonl" not in await seen(), "removed"
+    service.file("c.jsonl.new", b"1234567").rename(first.with_name("c.jsonl"))
+    assert (await seen())["c.jsonl"] == (False, 7), "replaced"
+    first.with_name("c.jsonl").unlink()
+    first.with_name("c.jsonl").symlink_to("/etc/passwd")
+    assert "c.jsonl" not in await seen(), "replaced by a link"
+    await service.add_usage("c.jsonl")
+    await service.sql("UPDATE usage_session_summary SET tool_calls = 77 WHERE session_file = 'b.jsonl'")
+    assert {row["session_file"]: row["tool_calls"] for row in await rows(service)} == {"b.jsonl": 77, "c.jsonl": 5}
+
+
+async def test_a_kept_listing_is_not_read_again(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.file("a.jsonl")
+    later = time.time() + 60
+    monkeypatch.setattr("service.store.local.time.time", lambda: later)
+    assert len(await rows(service)) == 1
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the directory is read again")
+
+    monkeypatch.setattr("service.store.local.os.scandir", fail)
+    assert len(await rows(service)) == 1
+
+
+async def test_a_listing_is_not_kept_while_its_directory_may_still_change_in_the_same_tick(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system's clock ticks coarsely: here it stands still, as within one tick."""
+    path = service.file("a.jsonl")
+    directory = path.parent.stat()
+    status = os.fstat
+
+    def frozen(descriptor: int) -> Any:
+        real = status(descriptor)
+        return directory if real.st_ino == directory.st_ino else real
+
+    monkeypatch.setattr("service.store.local.os.fstat", frozen)
+    assert len(await rows(service)) == 1
+    service.file("b.jsonl")
+    assert len(await rows(service)) == 2

@@ -111,7 +111,7 @@ class UserFiles(Protocol):
     def list(self) -> Listing:
         """Every session file, each looked at."""
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """The names of the regular session files, without looking at each."""
 
     def look(self, name: str) -> SessionFile | None:

@@ -12,9 +12,13 @@ Rules this module keeps, each against a race or a link that leads out:
 import errno
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from cachetools import LRUCache
 
 from service.store.files import (
     SESSION_FILE,
@@ -67,26 +71,62 @@ class LocalFile:
             os.close(fd)
 
 
+class Names:
+    """The names of the session files in directories, kept as long as a directory has not changed.
+
+    A file that comes, goes or is replaced changes its directory's times, the change time even where the modification
+    time is set back. Both tick coarsely, so that a directory which changed a moment ago may change again unseen.
+    """
+
+    MOST = 500_000  # names that are kept, of all directories together: some 50 MB
+    SETTLED = 2  # seconds since the last change
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[tuple[int, int], tuple[tuple[int, int], frozenset[str]]] = LRUCache(
+            self.MOST, lambda kept: len(kept[1]) + 1
+        )
+        self._lock = threading.Lock()
+
+    def of(self, directory: int) -> frozenset[str]:
+        """Raises StoreUnavailable."""
+        with _answering():
+            status = os.fstat(directory)
+        identity, state = (status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_ctime_ns)
+        with self._lock:
+            kept = self._kept.get(identity)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        names = self._read(directory)
+        if time.time() - max(state) / 1e9 > self.SETTLED and len(names) < self.MOST:
+            with self._lock:
+                self._kept[identity] = (state, names)
+        return names
+
+    def _read(self, directory: int) -> frozenset[str]:
+        with _answering(), os.scandir(directory) as entries:
+            return frozenset(
+                entry.name
+                for entry in entries
+                if SESSION_FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            )
+
+
 class LocalUserFiles:
     """One user's directories, held open; see `UserFiles`."""
 
-    def __init__(self, directories: Sequence[int]) -> None:
+    def __init__(self, directories: Sequence[int], names: Names) -> None:
         self._directories = list(directories)
+        self._names = names
 
     @property
     def exists(self) -> bool:
         return bool(self._directories)
 
-    def names(self) -> set[str]:
-        found: set[str] = set()
-        for directory in self._directories:
-            with _answering(), os.scandir(directory) as entries:
-                found.update(
-                    entry.name
-                    for entry in entries
-                    if SESSION_FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-                )
-        return found
+    def names(self) -> frozenset[str]:
+        first, *others = (
+            (self._names.of(directory) for directory in self._directories) if self.exists else (frozenset(),)
+        )
+        return first.union(*others) if others else first
 
     def list(self) -> Listing:
         files: dict[str, SessionFile] = {}
@@ -127,6 +167,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._names = Names()
 
     def check(self) -> None:
         root = self._open_root()
@@ -145,11 +186,11 @@ class LocalStore:
                 if directory is not None:
                     opened.append(directory)
         except BaseException:
-            LocalUserFiles(opened).close()
+            LocalUserFiles(opened, self._names).close()
             raise
         finally:
             os.close(root)
-        return LocalUserFiles(opened)
+        return LocalUserFiles(opened, self._names)
 
     def _open_root(self) -> int:
         with _answering():
