@@ -28,6 +28,20 @@ class Pool:
         """
         return asyncio.wrap_future(self.executor.submit(function, *args, **kwargs))
 
+    async def run_to_end(
+        self, function: Callable[P, T], give_back: Callable[[T], object], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for work that opens something: who is cancelled meanwhile waits for its end, and `give_back` gets
+        the result that nobody wants any more."""
+        work = self.run(function, *args, **kwargs)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            if work.exception() is None:
+                give_back(work.result())
+            raise
+
     def close(self) -> None:
         """Wait for the work that was handed in, then end the threads. Blocks; may be called twice."""
         self.executor.shutdown(wait=True)

@@ -4,16 +4,18 @@ A `UserSessions` is bound to one user: code that holds one can neither name anot
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from service.catalog import CatalogError, Usage, UsageRow, User, Users
 from service.pools import Pool
 from service.store import Listing, OpenFile, SessionFile, SessionStore, UserFiles, user_directories
 from service.store.layout import email_local
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,16 +58,16 @@ class Sessions:
 
     @asynccontextmanager
     async def of(self, user_id: str) -> AsyncIterator["UserSessions"]:
-        """The user's sessions, their directories held open. Raises UserNotFound, CatalogError or StoreUnavailable."""
+        """The user's sessions; what is opened for them is closed at the end. Raises UserNotFound or CatalogError."""
         user = await self._users.find(user_id)
         if user is None:
             raise UserNotFound
         directories = user_directories(self._layouts, user.id, user.email)
-        files = await self._pool.run(self._store.user_files, directories)
+        sessions = UserSessions(user, directories, self, self._store, self._pool)
         try:
-            yield UserSessions(user, files, self, self._pool)
+            yield sessions
         finally:
-            files.close()
+            sessions.close()
 
     async def processed(self, user: User, limit: int, offset: int) -> tuple[frozenset[str], list[UsageRow]]:
         """All names that the catalog knows for the user, and a page of their rows; none when it cannot be read."""
@@ -83,52 +85,71 @@ class Sessions:
 
 
 class UserSessions:
-    """One user's sessions. Made by `Sessions.of`."""
+    """One user's sessions. Made by `Sessions.of`. What works on files raises StoreUnavailable."""
 
-    def __init__(self, user: User, files: UserFiles, sessions: Sessions, pool: Pool) -> None:
+    def __init__(
+        self, user: User, directories: tuple[str, ...], sessions: Sessions, store: SessionStore, pool: Pool
+    ) -> None:
         self.user = user
-        self._files = files
+        self._directories = directories
         self._sessions = sessions
+        self._store = store
         self._pool = pool
+        self._opened: UserFiles | None = None
 
     @property
     def username(self) -> str:
         """What the user is called in file names and the audit log: the e-mail's local part, else the id."""
         return email_local(self.user.email) or self.user.id
 
-    @property
-    def exists(self) -> bool:
+    async def exist(self) -> bool:
         """Whether any of the user's directories exists."""
-        return self._files.exists
+        return await self._on_files(lambda files: files.exists)
 
     async def listing(self) -> Listing:
         """Every session file, by name, and what is no session file though it looks like one."""
-        return await self._pool.run(self._files.list)
+        return await self._on_files(lambda files: files.list())
 
     async def open(self, name: str) -> OpenFile:
         """Open a session file; see `UserFiles.open`."""
-        return await self._pool.run(self._files.open, name)
+        return await self._pool.run_to_end(self.open_blocking, lambda file: file.close(), name)
 
     def open_blocking(self, name: str) -> OpenFile:
         """The same door for a thread of one's own."""
-        return self._files.open(name)
+        return self._files().open(name)
+
+    def close(self) -> None:
+        """Give the directories back."""
+        if self._opened is not None:
+            self._opened.close()
 
     async def page(self, limit: int, offset: int) -> tuple[list[Session], int]:
         """A page of the sessions and their number: processed first, each newest first, ties by name."""
         names, rows = await self._sessions.processed(self.user, limit, offset)
-        return await self._pool.run(self._merged, names, rows, limit, offset)
+        return await self._on_files(lambda files: _merged(files, names, rows, limit, offset))
 
-    def _merged(
-        self, names: frozenset[str], rows: list[UsageRow], limit: int, offset: int
-    ) -> tuple[list[Session], int]:
-        others = self._files.names() - names
-        page = [_processed(row, self._files.look(row.session_file)) for row in rows]
-        if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
-            unprocessed = [file for name in others if (file := self._files.look(name))]
-            unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
-            first = max(offset - len(names), 0)
-            page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
-        return page, len(names) + len(others)
+    async def _on_files(self, work: Callable[[UserFiles], T]) -> T:
+        # To its end: directories that it opens after `close` would stay open for ever.
+        return await self._pool.run_to_end(lambda: work(self._files()), lambda _: None)
+
+    def _files(self) -> UserFiles:
+        """The directories, opened at the first use: in a thread, and once, as requests go one step after another."""
+        if self._opened is None:
+            self._opened = self._store.user_files(self._directories)
+        return self._opened
+
+
+def _merged(
+    files: UserFiles, names: frozenset[str], rows: list[UsageRow], limit: int, offset: int
+) -> tuple[list[Session], int]:
+    others = files.names() - names
+    page = [_processed(row, files.look(row.session_file)) for row in rows]
+    if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
+        unprocessed = [file for name in others if (file := files.look(name))]
+        unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
+        first = max(offset - len(names), 0)
+        page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
+    return page, len(names) + len(others)
 
 
 def _processed(row: UsageRow, file: SessionFile | None) -> Session:

@@ -32,7 +32,7 @@ async def download_all(request: web.Request) -> web.StreamResponse:
     _refuse_http_1_0(request)
     compression = ExportQuery.of(request).compression or request.app[COMPRESSION]
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
-        if not sessions.exists:
+        if not await sessions.exist():
             raise _no_directory()
         async with request.app[ADMISSION].place(request[ACTOR].user_id):
             listing = await sessions.listing()
@@ -50,7 +50,7 @@ async def head_download_all(request: web.Request) -> web.StreamResponse:
     _refuse_http_1_0(request)
     ExportQuery.of(request)
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
-        if not sessions.exists:
+        if not await sessions.exist():
             raise _no_directory()
         return _response(sessions)
 

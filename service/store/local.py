@@ -123,9 +123,8 @@ class LocalUserFiles:
         return bool(self._directories)
 
     def names(self) -> frozenset[str]:
-        first, *others = (
-            (self._names.of(directory) for directory in self._directories) if self.exists else (frozenset(),)
-        )
+        # Not `frozenset().union(...)`: with one directory that would copy what is kept.
+        first, *others = [self._names.of(directory) for directory in self._directories] or [frozenset[str]()]
         return first.union(*others) if others else first
 
     def list(self) -> Listing:
