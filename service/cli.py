@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import signal
+import sys
 from pathlib import Path
 
 import click
 
 from service import __version__
-
-FAILED = 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -91,6 +91,7 @@ def demo(port: int) -> None:
     from service.demo import run  # noqa: PLC0415
     from service.logs import set_up_logging  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server handles it: the directory is removed
     with _plain_errors():
         set_up_logging()
         asyncio.run(run(port, click.echo))

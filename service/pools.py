@@ -5,19 +5,28 @@ once the pool is full. A pool here runs one kind of work, which never waits for 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+async def settle(future: asyncio.Future[Any]) -> None:
+    """Wait until it is done, however often who waits is cancelled meanwhile. For clean-up: it raises nothing."""
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    if not future.cancelled():
+        future.exception()  # concerns nobody any more
+
+
 class Pool:
-    """A named, bounded thread pool. `executor` is for libraries that want one (aiofiles)."""
+    """A bounded thread pool; its threads bear its name. `executor` is for libraries that want one (aiofiles)."""
 
     def __init__(self, name: str, threads: int) -> None:
-        self.name = name
         self.threads = threads
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
@@ -37,7 +46,7 @@ class Pool:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            await asyncio.wait([work])
+            await settle(work)
             if work.exception() is None:
                 give_back(work.result())
             raise

@@ -7,19 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
-from service.catalog import CatalogError, Usage, UsageRow, User, Users
+from service.catalog import CatalogError, Usage, UsageRow, User, Users, utc
 from service.pools import Pool
 from service.store import Listing, OpenFile, SessionFile, SessionStore, UserFiles, user_directories
 from service.store.layout import email_local
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FOREVER = datetime.max.replace(tzinfo=UTC) - EPOCH  # some file systems hold later times than datetime does
 
 
 class UserNotFound(Exception):
@@ -119,9 +116,10 @@ class UserSessions:
         return self._files().open(name)
 
     def close(self) -> None:
-        """Give the directories back."""
+        """Give the directories back, until they are needed again."""
         if self._opened is not None:
             self._opened.close()
+            self._opened = None
 
     async def page(self, limit: int, offset: int) -> tuple[list[Session], int]:
         """A page of the sessions and their number: processed first, each newest first, ties by name."""
@@ -173,7 +171,7 @@ def _unprocessed(file: SessionFile) -> Session:
     return Session(
         session_file=file.name,
         session_id=file.name.removesuffix(".jsonl"),
-        started_at=EPOCH + min(timedelta(microseconds=file.mtime_ns // 1000), FOREVER),
+        started_at=utc(file.mtime_ns // 1000),
         ended_at=None,
         active_seconds=None,
         wall_seconds=None,

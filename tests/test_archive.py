@@ -61,6 +61,14 @@ class MemoryFile:
         self.closed = True
 
 
+class EndlessFile(MemoryFile):
+    """The same block again and again."""
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        self.record.append(f"read {offset}")
+        return self.data[:count]
+
+
 class GrowingFile(MemoryFile):
     """One that is appended to whenever it is read."""
 
@@ -177,6 +185,39 @@ def test_a_small_file_that_has_grown_big_since_the_listing_is_whole(pool: Pool, 
     assert all(file.closed for file in source.opened)
 
 
+@pytest.mark.parametrize("compression", Compression)
+def test_small_files_that_have_all_grown_are_whole_and_are_not_held_all_at_once(
+    pool: Pool, compression: Compression
+) -> None:
+    source = MemoryFiles({f"{n}.jsonl": b"small" for n in range(8)})
+    listing = source.listing()
+    for number, name in enumerate(source.contents):
+        source.contents[name] = random(BLOCK - number)
+    chunks = Archive(listing, source.open, pool, compression).chunks()
+    first = [next(chunks), next(chunks)]
+    assert sum(entry.startswith("read") for entry in list(source.record)) <= 4
+    assert read(b"".join([*first, *chunks])) == source.contents
+    assert all(file.closed for file in source.opened)
+
+
+async def test_a_checksum_that_takes_long_ends_soon_when_nobody_wants_it(pool: Pool) -> None:
+    """`store` reads a big file to its end before its first byte; here it would never end."""
+    source = MemoryFiles({"a.jsonl": b""})
+    endless = EndlessFile("a.jsonl", bytes(BLOCK), source.record, claimed=2**60)
+    listing = Listing([SessionFile("a.jsonl", 2**60, MTIME)])
+    framing = Pool("export", 1)
+    archive = Archive(listing, lambda _: endless, pool, Compression.STORE)  # type: ignore[arg-type, return-value]
+    stream = streamed(archive, framing)
+    reading = asyncio.ensure_future(anext(stream))
+    while len(source.record) < 10:
+        await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert endless.closed
+    framing.close()
+
+
 def test_the_archive_streams(pool: Pool) -> None:
     """Bytes leave before the first file has been read to its end, and only so many blocks are read ahead."""
     source = MemoryFiles({"a.jsonl": random(40 * BLOCK), "b.jsonl": random(BLOCK)})
@@ -247,7 +288,7 @@ def test_closing_it_at_any_point_leaves_nothing_open_and_nothing_running(
 async def test_streaming_it_and_leaving_closes_what_is_open(pool: Pool) -> None:
     source = MemoryFiles({"a.jsonl": random(20 * BLOCK)})
     framing = Pool("export", 1)
-    stream = streamed(source.archive(pool).chunks(), framing)
+    stream = streamed(source.archive(pool), framing)
     assert await anext(stream)
     await stream.aclose()
     assert [file.closed for file in source.opened] == [True]
@@ -264,7 +305,7 @@ async def test_cancelling_it_while_a_thread_is_in_it_closes_what_is_open(pool: P
         return source.open(name)
 
     framing = Pool("export", 1)
-    stream = streamed(Archive(source.listing(), door, pool).chunks(), framing)
+    stream = streamed(Archive(source.listing(), door, pool), framing)
     reading = asyncio.ensure_future(anext(stream))
     while not reached.is_set():
         await asyncio.sleep(0)

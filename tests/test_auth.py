@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,3 +97,17 @@ async def test_a_refusal_is_logged_with_address_and_reason_and_never_with_the_to
     assert "refused 403 from 127.0.0.1: user 'someone' is no admin" in caplog.text
     assert "secret-but-wrong" not in caplog.text
     assert PLAIN not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["u-1/sessions", "u-1/sessions/download-all", "u-1/activity"])
+@pytest.mark.parametrize("expect", ["100-continue", "something"])
+async def test_an_expectation_is_not_answered_before_it_is_known_who_asks(
+    service: World, path: str, expect: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.running.port)
+    url = f"/api/admin/users/{path}"
+    writer.write(f"GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: {expect}\r\n\r\n".encode())
+    received = await reader.read()
+    writer.close()
+    assert received.startswith(b"HTTP/1.1 401 ")
+    assert b"application/problem+json" in received

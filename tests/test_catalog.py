@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -15,14 +16,17 @@ from service.pools import Pool
 FOREIGN_TABLES = """
     CREATE TABLE users (extra INT, id VARCHAR PRIMARY KEY, email VARCHAR UNIQUE NOT NULL, name VARCHAR,
         team VARCHAR DEFAULT 'x', active BOOLEAN NOT NULL DEFAULT TRUE, created_at TIMESTAMPTZ);
-    CREATE TABLE usage_session_summary (cost DOUBLE, session_file VARCHAR PRIMARY KEY, session_id VARCHAR,
-        username VARCHAR, user_id VARCHAR, started_at TIMESTAMPTZ, ended_at TIMESTAMP, active_seconds INT,
-        wall_seconds INT, tool_calls INT, tool_errors INT, primary_model VARCHAR, processor_version INT);
+    CREATE TABLE usage_session_summary (cost DOUBLE, name VARCHAR DEFAULT 'n', bare_name VARCHAR,
+        session_file VARCHAR PRIMARY KEY, session_id VARCHAR, username VARCHAR, user_id VARCHAR,
+        started_at TIMESTAMPTZ, ended_at TIMESTAMP, active_seconds INT, wall_seconds INT, tool_calls INT,
+        tool_errors INT, primary_model VARCHAR, processor_version INT);
     CREATE TABLE audit_log (id VARCHAR, timestamp TIMESTAMPTZ, user_id VARCHAR, action VARCHAR, resource VARCHAR,
         params JSON, result VARCHAR, duration_ms INT, params_before JSON, client_ip VARCHAR, client_kind VARCHAR,
-        correlation_id VARCHAR, tenant VARCHAR);
+        correlation_id VARCHAR, tenant VARCHAR, request VARCHAR DEFAULT 'r', is_start BOOLEAN, outcomes INT DEFAULT 9);
+    INSERT INTO audit_log (id, timestamp, user_id, action, params)
+        VALUES ('1', '2026-05-10 14:00:00+02', 'user9', 'session_download_started', '{}');
     INSERT INTO usage_session_summary (session_file, username, started_at)
-        VALUES ('a.jsonl', 'u', '2026-05-10 14:00:00+02');
+        VALUES ('a.jsonl', 'u', '2026-05-10 14:00:00+02'), ('d/a.jsonl', 'u', NULL), ('b.jsonl', 'u', '12000-01-01');
 """
 
 
@@ -75,13 +79,15 @@ async def test_tables_with_more_columns_work(tmp_path: Path) -> None:
         foreign.execute(FOREIGN_TABLES)
     database = await opened(path)
     await Users(database).add([User("u", "u@example.com", "U")])
-    _, (row,) = await Usage(database).page("u", ("u", None), 10, 0)
-    assert row.started_at is not None
-    assert row.started_at.isoformat() == "2026-05-10T12:00:00+00:00"
+    names, (late, row) = await Usage(database).page("u", ("u", None), 10, 0)
+    assert names == {"a.jsonl", "b.jsonl"}
+    assert (row.started_at or late.started_at) == datetime(2026, 5, 10, 12, tzinfo=UTC)
+    assert late.started_at == datetime.max.replace(tzinfo=UTC), "DuckDB holds times that Python does not"
     audit = AuditLog(database)
     await audit.write(event())
     (written,) = await audit.page("user0", 10, 0)
     assert written.params == {"n": 0}
+    assert await audit.close_unfinished() == 1
     database.close()
 
 
@@ -131,9 +137,10 @@ async def test_a_write_outlives_the_cancellation_of_who_asked_for_it(tmp_path: P
     writing = asyncio.create_task(AuditLog(database).write(event()))
     await asyncio.sleep(0)
     writing.cancel()
+    await asyncio.sleep(0)
+    release.set()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    release.set()
     await holding
     assert await AuditLog(database).count("user0") == 1
     database.close()

@@ -265,3 +265,14 @@ async def test_an_unreadable_file_is_a_clear_500(service: World) -> None:
     file = service.file("a.jsonl")
     file.chmod(0)
     assert_problem(await service.get(path()), 500, "The file cannot be read.")
+
+
+async def test_a_range_header_of_any_bytes_is_audited_as_text(service: World) -> None:
+    service.file("a.jsonl", DATA)
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.running.port)
+    head = f"GET /api/admin/users/{path()} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin-token\r\n"
+    writer.write(head.encode() + b"Connection: close\r\nRange: bytes=\xff-\r\n\r\n")
+    assert (await reader.read()).endswith(DATA)
+    writer.close()
+    _, ended = await service.audit("session_download%")
+    assert r'"range": "bytes=\\udcff-"' in ended["params"]

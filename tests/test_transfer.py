@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.api.parts import ADMISSION
-from service.api.transfer import TRANSFERS
+from service.api.parts import ADMISSION, DATABASE
+from service.api.transfer import TRANSFERS, Transfer
+from service.catalog import Event
 from service.config import Exports
 from tests.world import ADMIN, World, assert_problem
 
@@ -69,7 +70,9 @@ async def test_no_whole_response_without_its_row(service: World, path: str) -> N
         with pytest.raises(aiohttp.ClientPayloadError):
             while piece := await response.content.readany():
                 received += piece
-    assert len(received) < BIG, "the last piece was held back"
+    assert len(received) > BIG - 2000, "only the end was held back"
+    assert path == EXPORT or len(received) < BIG
+    assert b"PK\x05\x06" not in received[-100:], "so that the archive cannot be opened"
 
 
 @both
@@ -249,3 +252,56 @@ def connected(service: World) -> list[Any]:
     server = service.running.runner.server
     assert server is not None
     return [connection for connection in server.connections if connection.transport is not None]
+
+
+async def test_a_cancelled_announcement_is_given_its_outcome(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalog's threads are held, so that the first row is certainly not written when the client leaves."""
+    service.file("a.jsonl", b"x" * 1000)
+    connections = len(connected(service))
+    release = threading.Event()
+    announced = asyncio.Event()
+    started = Transfer.started
+
+    def noticed(transfer: Transfer) -> Event:
+        announced.set()
+        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
+        return started(transfer)
+
+    held: list[asyncio.Future[bool]] = []
+    monkeypatch.setattr(Transfer, "started", noticed)
+    with reading_begun(service, DOWNLOAD) as raw:
+        await send_request(raw, DOWNLOAD)
+        await announced.wait()
+    while len(connected(service)) > connections:
+        await asyncio.sleep(0.001)
+    release.set()
+    await asyncio.gather(*held)
+    rows = await service.audit("session%")
+    assert [row["result"] for row in rows] == ["started", "aborted"]
+
+
+@both
+async def test_a_success_that_is_on_disk_gets_no_second_outcome(
+    service: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The client leaves, and the handler is cancelled, while the row with the success is being written."""
+    service.file("a.jsonl", b"x" * 1000)
+    connections = len(connected(service))
+    release, written = threading.Event(), asyncio.Event()
+    ended = Transfer.ended
+    held: list[asyncio.Future[bool]] = []
+
+    def noticed(transfer: Transfer, outcome: str, still_to_send: int = 0) -> Event:
+        written.set()
+        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
+        return ended(transfer, outcome, still_to_send)
+
+    monkeypatch.setattr(Transfer, "ended", noticed)
+    with reading_begun(service, path) as raw:
+        await send_request(raw, path)
+        await written.wait()
+    while len(connected(service)) > connections:
+        await asyncio.sleep(0.001)
+    release.set()
+    await asyncio.gather(*held)
+    assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]

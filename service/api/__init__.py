@@ -14,12 +14,26 @@ USER = "/api/admin/users/{user_id:[^/]+}"
 
 def add_routes(router: web.UrlDispatcher) -> None:
     """GET and HEAD are separate where HEAD must not run the handler: aiohttp would send the body."""
-    router.add_get("/healthz", health.healthz)
-    router.add_get("/readyz", health.readyz)
-    router.add_get(f"{USER}/sessions", listing.list_sessions)
-    router.add_get(f"{USER}/sessions/download-all", export.download_all, allow_head=False)
-    router.add_head(f"{USER}/sessions/download-all", export.head_download_all)
     # Anything may stand for the file's name, separators too: the handler refuses it with a 400, not with a 404.
-    router.add_get(f"{USER}/sessions/{{session_file:(?s:.*)}}/download", download.download, allow_head=False)
-    router.add_head(f"{USER}/sessions/{{session_file:(?s:.*)}}/download", download.head_download)
-    router.add_get(f"{USER}/activity", activity.list_activity)
+    one = f"{USER}/sessions/{{session_file:(?s:.*)}}/download"
+    routes = [
+        ("GET", "/healthz", health.healthz),
+        ("HEAD", "/healthz", health.healthz),
+        ("GET", "/readyz", health.readyz),
+        ("HEAD", "/readyz", health.readyz),
+        ("GET", f"{USER}/sessions", listing.list_sessions),
+        ("HEAD", f"{USER}/sessions", listing.list_sessions),
+        ("GET", f"{USER}/sessions/download-all", export.download_all),
+        ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
+        ("GET", one, download.download),
+        ("HEAD", one, download.head_download),
+        ("GET", f"{USER}/activity", activity.list_activity),
+        ("HEAD", f"{USER}/activity", activity.list_activity),
+    ]
+    for method, path, handler in routes:
+        router.add_route(method, path, handler, expect_handler=_no_expectations)
+
+
+async def _no_expectations(_request: web.Request) -> None:
+    """An Expect header is ignored, as RFC 9110 section 10.1.1 allows: aiohttp would answer it before it is known who
+    asks. No request here has a body to wait for."""

@@ -19,7 +19,7 @@ class AccessLogger(AbstractAccessLogger):
             "%s %s %s %s %s %d %dB %.1fms%s",
             request.get(REQUEST_ID, "-"),
             request.remote,
-            repr(actor.user_id) if actor else "-",
+            f"{actor.user_id!r} ({actor.name})" if actor else "-",
             request.method,
             request.rel_url.raw_path,
             response.status,

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiofiles
+from aiofiles.threadpool.binary import AsyncFileIO
 from aiohttp import hdrs, web
 
 from service.api.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
@@ -14,7 +15,7 @@ from service.api.disposition import attachment
 from service.api.errors import Problem
 from service.api.parts import FILES_POOL, SESSIONS
 from service.api.transfer import TRANSFERS, Record
-from service.pools import Pool
+from service.pools import Pool, settle
 from service.sessions import UserSessions
 from service.store import SESSION_FILE, InvalidName, OpenFile, Truncated, Unreadable
 
@@ -65,26 +66,31 @@ async def _chunks(file: OpenFile, wanted: range, pool: Pool) -> AsyncGenerator[b
 
     Raises Truncated or Unreadable.
     """
-    async with aiofiles.open(file.fileno(), "rb", buffering=0, closefd=False, executor=pool.executor) as reader:
-        await reader.seek(wanted.start)
-        left = len(wanted)
+    left = len(wanted)
+    opening = asyncio.ensure_future(_reader(file, wanted.start, pool))
+    step: asyncio.Future[Any] = opening
+    try:
+        reader = await asyncio.shield(opening)
         step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
-        try:
-            while left:
-                chunk = await asyncio.shield(step)
-                if not chunk:
-                    raise Truncated
-                left -= len(chunk)
-                if left:
-                    step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
-                yield chunk
-        except OSError as error:
-            raise Unreadable from error
-        finally:
-            # Not before the thread has left it may the descriptor be closed, and its number be another file's.
-            await asyncio.wait([step])
-            if not step.cancelled():
-                step.exception()  # raised above, or nobody's any more
+        while left:
+            chunk = await asyncio.shield(step)
+            if not chunk:
+                raise Truncated
+            left -= len(chunk)
+            if left:
+                step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
+            yield chunk
+    except OSError as error:
+        raise Unreadable from error
+    finally:
+        # Not before the thread has left it may the descriptor be closed, and its number be another file's.
+        await settle(step)
+
+
+async def _reader(file: OpenFile, start: int, pool: Pool) -> AsyncFileIO:
+    reader = await aiofiles.open(file.fileno(), "rb", buffering=0, closefd=False, executor=pool.executor)
+    await reader.seek(start)
+    return reader
 
 
 def _response(file: OpenFile, validators: Validators, length: int) -> web.StreamResponse:
@@ -121,10 +127,15 @@ def _range(request: web.Request, validators: Validators, file: OpenFile) -> rang
 def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted: range) -> Record:
     params: dict[str, Any] = {"username": sessions.username, "session_file": file.name, "bytes": len(wanted)}
     if hdrs.RANGE in request.headers:
-        params["range"] = request.headers[hdrs.RANGE][:200]
+        params["range"] = _printable(request.headers[hdrs.RANGE][:200])
     return Record(
         action="session_download",
         resource=f"users/{sessions.user.id}/sessions/{file.name}",
         announced=params,
         counted=lambda: params,
     )
+
+
+def _printable(header: str) -> str:
+    """A header's value as text that JSON can hold, whatever bytes were sent."""
+    return header.encode("utf-8", "backslashreplace").decode()

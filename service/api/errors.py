@@ -7,7 +7,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, LooseHeaders
 from pydantic import ValidationError
 
@@ -51,12 +51,15 @@ def problem_response(instance: str | None, problem: Problem) -> web.Response:
         "instance": instance or "about:blank",
         **problem.members,
     }
-    return web.Response(
+    response = web.Response(
         status=problem.status.value,
         body=json.dumps(body).encode(),
         content_type="application/problem+json",
         headers=problem.headers,
     )
+    if response.headers.get(hdrs.CONNECTION) == "close":
+        response.force_close()
+    return response
 
 
 @web.middleware

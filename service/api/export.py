@@ -34,13 +34,14 @@ async def download_all(request: web.Request) -> web.StreamResponse:
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not await sessions.exist():
             raise _no_directory()
+        sessions.close()  # who waits for a place holds none of the descriptors that running exports need
         async with request.app[ADMISSION].place(request[ACTOR].user_id):
             listing = await sessions.listing()
             archive = Archive(listing, sessions.open_blocking, request.app[DEFLATE_POOL], compression)
             return await request.app[TRANSFERS].send(
                 request,
                 _response(sessions),
-                streamed(archive.chunks(), request.app[EXPORT_POOL]),
+                streamed(archive, request.app[EXPORT_POOL]),
                 _record(sessions, listing, archive),
             )
 

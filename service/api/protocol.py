@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from service.api.access import AccessLogger
-from service.api.errors import Problem, problem_response
+from service.api.errors import Problem, problem_of, problem_response
 from service.api.requests import mark
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,16 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            """aiohttp refuses some requests before any middleware sees them (an unknown Expect)."""
+            try:
+                return await made.request_handler(request)
+            except web.HTTPException as error:
+                return problem_response(request.rel_url.raw_path, problem_of(request, error))
+
         return Server(
-            made.request_handler,
+            handler,
             request_factory=made.request_factory,
             handler_cancellation=self._handler_cancellation,
             **made._kwargs,

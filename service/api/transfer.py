@@ -1,7 +1,7 @@
 """How a stream is sent and accounted for. Every byte of a session leaves through `Transfers.send`.
 
 Two promises are kept here. No row, no bytes: the `_started` row is on disk before the first byte is sent. No whole
-response without its row: the last piece of the body is held back until the row with the outcome is on disk.
+response without its row: the end of the body is held back until the row with the outcome is on disk.
 
 After the first byte the only way to fail is to raise, so that the connection breaks; a normal return would end a
 truncated body like a whole one.
@@ -25,9 +25,14 @@ from aiohttp.typedefs import Handler
 from service.api.errors import Problem
 from service.api.requests import ACTOR, REQUEST_ID, client_of
 from service.catalog import AuditLog, CatalogError, Event
+from service.pools import settle
 from service.store import StoreError
 
 log = logging.getLogger(__name__)
+
+# Bytes that are held back until the outcome is on disk: enough that nothing takes the rest for the whole (a ZIP's end
+# is in them), and no more, since what comes before must have left when the row says "success".
+TAIL = 1024
 
 OUTCOME = web.RequestKey("outcome", str)
 
@@ -96,6 +101,7 @@ class Transfer:
         """Hand a piece to the kernel, the headers before the first one; waits while the client takes nothing."""
         await self.response.prepare(self.request)  # sends the headers, once
         await self.response.write(piece)
+        await self.request.writer.drain()  # aiohttp itself does this only for what is large
         self.bytes_sent += len(piece)
 
     def unsent(self) -> int:
@@ -140,13 +146,16 @@ class Transfers:
         async with aclosing(body):
             if self.stopping:
                 raise Stopping
-            await self._audit.write(transfer.started())
             self._running.add(transfer)
             self._idle.clear()
             watch = asyncio.create_task(self._cut_off_when_stalled(transfer))
+            first = asyncio.ensure_future(anext(body, b""))  # made while the row is on its way to the disk
             try:
-                await self._send(transfer, body)
+                await self._announce(transfer)
+                await self._send(transfer, first, body)
             finally:
+                first.cancel()
+                await settle(first)  # a generator cannot be closed while it runs
                 watch.cancel()
                 self._running.discard(transfer)
                 if not self._running:
@@ -175,11 +184,23 @@ class Transfers:
         """Make `stop` wait no longer."""
         self._hurried.set()
 
-    async def _send(self, transfer: Transfer, body: AsyncGenerator[bytes, None]) -> None:
+    async def _announce(self, transfer: Transfer) -> None:
+        """Write the first row. Whoever is cancelled meanwhile may have left it there, so it gets its outcome."""
+        try:
+            await self._audit.write(transfer.started())
+        except asyncio.CancelledError as error:
+            await self._write_failure(transfer, error)
+            raise
+
+    async def _send(self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]) -> None:
         written_down = False
         try:
-            last = await self._send_all_but_the_last(transfer, body)
-            await self._audit.write(transfer.ended("success", still_to_send=len(last)))
+            last = await self._send_all_but_the_last(transfer, first, body)
+            try:
+                await self._audit.write(transfer.ended("success", still_to_send=len(last)))
+            except asyncio.CancelledError:
+                written_down = True  # a second outcome would contradict it
+                raise
             written_down = True
             transfer.request[OUTCOME] = "success"
             await transfer.write(last)
@@ -189,20 +210,24 @@ class Transfers:
                 await self._write_failure(transfer, error)
             raise
 
-    async def _send_all_but_the_last(self, transfer: Transfer, body: AsyncGenerator[bytes, None]) -> bytes:
+    async def _send_all_but_the_last(
+        self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]
+    ) -> bytes:
         transport = transfer.request.transport
         if transport is None:
             raise ConnectionResetError("the client left before the response began")
         # So that a write ends when the kernel has all of it: nothing piles up here, and "sent" means it.
         transport.set_write_buffer_limits(high=0)
-        # The first piece may be all there is for a while: all of it but one byte goes out at once.
-        first = await anext(body, b"")
-        if len(first) > 1:
-            await transfer.write(first[:-1])
-        held = first[-1:]
+        held = await first
+        if len(held) > 1:  # it may be all there is for a while: the first byte leaves at once
+            await transfer.write(held[:1])
+            held = held[1:]
         async for piece in body:
             await transfer.write(held)
             held = piece
+        if len(held) > TAIL:
+            await transfer.write(held[:-TAIL])
+            held = held[-TAIL:]
         if transport.is_closing():
             raise ConnectionResetError("the client left")
         return held

@@ -65,7 +65,7 @@ class Archive:
         self.skipped = list(listing.skipped)
 
     def chunks(self) -> Generator[bytes, None, None]:
-        """The archive, in chunks of up to 512 KiB. Blocks; close it to give back what is open.
+        """The archive, in chunks of up to 2 MiB. Blocks; close it to give back what is open.
 
         Raises StoreError when a file cannot be read to its end: the archive is broken then, and must not end well.
         """
@@ -73,6 +73,10 @@ class Archive:
             yield from _gathered(stream_zip(self._members(), chunk_size=CHUNK, get_compressobj=self._compressor))
         finally:
             self._blocks.close()
+
+    def stop(self) -> None:
+        """Make whoever is in `chunks`, in another thread, come back soon, so that it can be closed."""
+        self._blocks.stop()
 
     def _compressor(self) -> Any:
         """What stream-zip calls once a member: not a compressor, but one who hands over what is deflated already."""

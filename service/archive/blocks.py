@@ -41,13 +41,17 @@ class Block:
 
 
 @dataclass(slots=True)
-class Grown:
-    """A file that was small when it was listed and is big now, open."""
+class TooBig:
+    """A file that was small when it was listed, and is too big now for its batch."""
 
-    file: OpenFile
+    name: str
 
 
-Result = Block | Grown | Skipped
+class Stopped(Exception):
+    """Nobody wants the blocks any more."""
+
+
+Result = Block | TooBig | Skipped
 Job = Callable[[], list[Result]]
 
 
@@ -63,6 +67,7 @@ class Blocks:
         self._codec = codec
         self._depth = pool.threads + 2
         self._open: set[OpenFile] = set()
+        self._stopped = False
         self._ahead = Ahead(self._jobs(), pool.executor, self._depth)
 
     def __iter__(self) -> Iterator[Block | Skipped]:
@@ -72,12 +77,16 @@ class Blocks:
         """
         for results in self._ahead:
             for result in results:
-                if isinstance(result, Grown):
-                    yield from self._blocks_here(result.file)
+                if isinstance(result, TooBig):
+                    yield from self._blocks_here(result.name)
                 else:
                     yield result
                     if isinstance(result, Block) and result.is_last and result.file:
                         self._close(result.file)
+
+    def stop(self) -> None:
+        """Let whoever reads the blocks come back soon, from another thread."""
+        self._stopped = True
 
     def close(self) -> None:
         self._ahead.close()
@@ -107,37 +116,49 @@ class Blocks:
             return
         crc = self._checksum(file) if self._codec.needs_crc else None
         for offset in _offsets(file):
-            yield partial(self._block, file, offset, crc)
+            yield partial(self._one_block, file, offset, crc)
 
     def _small_files(self, names: list[str]) -> list[Result]:
-        return [self._small_file(name) for name in names]
+        room = 2 * BLOCK  # twice what was listed: more than that is not held in memory
+        results = []
+        for name in names:
+            result = self._small_file(name, min(room, BLOCK))
+            room -= len(result.text) if isinstance(result, Block) else 0
+            results.append(result)
+        return results
 
-    def _small_file(self, name: str) -> Result:
+    def _small_file(self, name: str, most: int) -> Result:
         file = self._opened(name)
         if isinstance(file, Skipped):
             return file
-        if file.size > BLOCK:
-            return Grown(file)
+        if file.size > most:
+            self._close(file)
+            return TooBig(name)
         text = file.read_at(0, file.size)
         self._close(file)
         crc = crc32(text) if self._codec.needs_crc else None
         return Block(text, self._codec.deflate(text, b"", True), True, Head(name, file.mtime_ns, file.size, crc))
 
-    def _block(self, file: OpenFile, offset: int, crc: int | None) -> list[Result]:
+    def _one_block(self, file: OpenFile, offset: int, crc: int | None) -> list[Result]:
+        return [self._block(file, offset, crc)]
+
+    def _block(self, file: OpenFile, offset: int, crc: int | None) -> Block:
         text = _text(file, offset)
         look_back = min(self._codec.looks_back, offset)
         before = file.read_at(offset - look_back, look_back) if look_back else b""
         is_last = offset + len(text) == file.size
         head = None if offset else Head(file.name, file.mtime_ns, file.size, crc)
-        return [Block(text, self._codec.deflate(text, before, is_last), is_last, head, file)]
+        return Block(text, self._codec.deflate(text, before, is_last), is_last, head, file)
 
-    def _blocks_here(self, file: OpenFile) -> Iterator[Block | Skipped]:
+    def _blocks_here(self, name: str) -> Iterator[Block | Skipped]:
         """The blocks of a file, made in this thread: rare, and simpler than to change the plan."""
+        file = self._opened(name)
+        if isinstance(file, Skipped):
+            yield file
+            return
         crc = self._checksum(file) if self._codec.needs_crc else None
         for offset in _offsets(file):
-            (block,) = self._block(file, offset, crc)
-            assert not isinstance(block, Grown)  # noqa: S101 - narrows the type
-            yield block
+            yield self._block(file, offset, crc)
         self._close(file)
 
     def _checksum(self, file: OpenFile) -> int:
@@ -146,6 +167,8 @@ class Blocks:
         total = 0
         with closing(Ahead(jobs, self._pool.executor, self._depth)) as checksums:
             for crc, length in checksums:
+                if self._stopped:
+                    raise Stopped
                 total = crc32_joined(total, crc, length)
         return total
 

@@ -1,23 +1,24 @@
 """From a blocking iterator in a thread to an async one on the event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
-from service.pools import Pool
+from service.archive.archive import Archive
+from service.pools import Pool, settle
 
 
-async def streamed(chunks: Generator[bytes, None, None], pool: Pool) -> AsyncGenerator[bytes, None]:
-    """Give what the iterator gives, one chunk made ahead in the pool while the last one is being sent.
+async def streamed(archive: Archive, pool: Pool) -> AsyncGenerator[bytes, None]:
+    """The archive's chunks, one made ahead in the pool while the last one is being sent.
 
-    Closing this closes `chunks`, in the pool as well, once the step that is under way has ended.
+    Closing this closes what the archive has open, once the step that is under way has ended.
     """
+    chunks = archive.chunks()
     step = pool.run(next, chunks, None)
     try:
         while (chunk := await asyncio.shield(step)) is not None:
             step = pool.run(next, chunks, None)
             yield chunk
     finally:
-        await asyncio.wait([step])  # a generator cannot be closed while a thread is in it
-        if not step.cancelled():
-            step.exception()  # has been raised above, or concerns nobody any more
-        await pool.run(chunks.close)
+        archive.stop()
+        await settle(step)  # a generator cannot be closed while a thread is in it
+        await settle(pool.run(chunks.close))

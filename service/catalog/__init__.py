@@ -1,7 +1,7 @@
 """The catalog: users, usage and the audit log, in DuckDB. SQL stands in this room only."""
 
 from service.catalog.audit import AuditLog, AuditRow, Event
-from service.catalog.database import CatalogError, CatalogUnusable, Database
+from service.catalog.database import CatalogError, CatalogUnusable, Database, utc
 from service.catalog.usage import Usage, UsageRow
 from service.catalog.users import User, Users
 
@@ -16,4 +16,5 @@ __all__ = [
     "UsageRow",
     "User",
     "Users",
+    "utc",
 ]

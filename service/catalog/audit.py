@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from service.catalog.database import Cursor, Database, now, utc
+from service.pools import settle
 
 DOWNLOADS = ("session_bulk_download", "session_download")
 MAX_INTEGER = 2**31 - 1  # of the column duration_ms: 24 days in milliseconds
@@ -33,20 +34,23 @@ COUNT = "SELECT count(*) AS total FROM audit_log WHERE user_id = ?"
 # A caller may use one request id for several requests, so outcomes are counted, not merely looked for. The latest
 # started rows of a group are the ones without a partner.
 UNFINISHED = """
-    WITH downloads AS (
-        SELECT *, suffix(action, '_started') AS is_start,
-               user_id AS actor, coalesce(resource, '') AS place, coalesce(correlation_id, '') AS request
-        FROM audit_log
-        WHERE action IN (?, ?, ?, ?)
-    ), paired AS (
-        SELECT *, count(*) FILTER (NOT is_start) OVER same_request AS outcomes,
-               count(*) FILTER (is_start) OVER (same_request ORDER BY timestamp, id) AS nth
-        FROM downloads
-        WINDOW same_request AS (PARTITION BY actor, place, request, replace(action, '_started', ''))
+    WITH counted AS (
+        SELECT row.id, row.timestamp, row.user_id, row.action, row.resource, row.params, row.client_ip,
+               row.client_kind, row.correlation_id, suffix(row.action, '_started') AS is_the_start,
+               count(*) FILTER (NOT suffix(row.action, '_started')) OVER same_request AS outcomes_of_request,
+               count(*) FILTER (suffix(row.action, '_started')) OVER (
+                   same_request ORDER BY row.timestamp, row.id
+               ) AS nth_of_request
+        FROM audit_log AS row
+        WHERE row.action IN (?, ?, ?, ?)
+        WINDOW same_request AS (
+            PARTITION BY row.user_id, coalesce(row.resource, ''), coalesce(row.correlation_id, ''),
+                         replace(row.action, '_started', '')
+        )
     )
     SELECT id, epoch_us(timestamp) AS us, user_id, action, resource, params, client_ip, client_kind, correlation_id
-    FROM paired
-    WHERE is_start AND nth > outcomes
+    FROM counted
+    WHERE is_the_start AND nth_of_request > outcomes_of_request
     ORDER BY timestamp, id
 """
 
@@ -91,9 +95,16 @@ class AuditLog:
     async def write(self, event: Event) -> None:
         """Add a row; it is on disk when this returns. Raises CatalogError.
 
-        A caller that is cancelled meanwhile (its client left) does not take the row back.
+        Whoever is cancelled meanwhile (its client left) waits for the row all the same; CancelledError means that it
+        is on disk.
         """
-        await asyncio.shield(self._database.run(lambda cursor: _add(cursor, event)))
+        row = self._database.run(lambda cursor: _add(cursor, event))
+        try:
+            await asyncio.shield(row)
+        except asyncio.CancelledError:
+            await settle(row)
+            row.result()
+            raise
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
         """A page of what the user did, newest first. Raises CatalogError."""

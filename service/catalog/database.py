@@ -22,6 +22,8 @@ T = TypeVar("T")
 Row = dict[str, Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST = datetime.min.replace(tzinfo=UTC) - EPOCH
+LATEST = datetime.max.replace(tzinfo=UTC) - EPOCH
 
 
 class CatalogError(Exception):
@@ -140,8 +142,13 @@ def now() -> datetime:
 
 
 def utc(microseconds: int | None) -> datetime | None:
-    """What SQL's `epoch_us` gave, as an aware time in UTC: it means the same whether a column has a zone or not."""
-    return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
+    """What SQL's `epoch_us` gave, as an aware time in UTC: it means the same whether a column has a zone or not.
+
+    DuckDB holds times that Python does not; they become the nearest that it does.
+    """
+    if microseconds is None:
+        return None
+    return EPOCH + min(max(timedelta(microseconds=microseconds), EARLIEST), LATEST)
 
 
 def microseconds(moment: datetime | None) -> int | None:

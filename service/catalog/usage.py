@@ -28,25 +28,26 @@ NAMES = """
     WHERE user_id = ? OR username = ? OR username = ?
 """
 PAGE = """
-    SELECT split_part(session_file, '/', -1) AS name, session_id,
+    SELECT split_part(session_file, '/', -1) AS bare_name, session_id,
            epoch_us(started_at) AS started_us, epoch_us(ended_at) AS ended_us,
            active_seconds, wall_seconds, tool_calls, tool_errors, primary_model
     FROM usage_session_summary
     WHERE user_id = ? OR username = ? OR username = ?
-    ORDER BY started_at DESC NULLS LAST, name
+    ORDER BY started_at DESC NULLS LAST, split_part(session_file, '/', -1)
     LIMIT ? OFFSET ?
 """
 # The same where several rows mean one session; the window takes five times as long.
 PAGE_OF_DOUBLES = """
-    SELECT split_part(session_file, '/', -1) AS name, session_id,
+    SELECT split_part(session_file, '/', -1) AS bare_name, session_id,
            epoch_us(started_at) AS started_us, epoch_us(ended_at) AS ended_us,
            active_seconds, wall_seconds, tool_calls, tool_errors, primary_model
     FROM usage_session_summary
     WHERE user_id = ? OR username = ? OR username = ?
     QUALIFY row_number() OVER (
-        PARTITION BY name ORDER BY processor_version DESC, started_at DESC NULLS LAST, session_file
+        PARTITION BY split_part(session_file, '/', -1)
+        ORDER BY processor_version DESC, started_at DESC NULLS LAST, session_file
     ) = 1
-    ORDER BY started_at DESC NULLS LAST, name
+    ORDER BY started_at DESC NULLS LAST, split_part(session_file, '/', -1)
     LIMIT ? OFFSET ?
 """
 ADD = """
@@ -122,13 +123,18 @@ class Usage:
 
 
 def _current(cursor: Cursor, who: tuple[str | None, ...], known: Known | None) -> Known:
-    """What is known, read anew if it is no longer so. A change between the two queries shows at the next call."""
-    (row,) = cursor.query(MARK, who)
-    mark = (row["total"], row["mark"])
-    if known is not None and known.mark == mark:
+    """What is known, read anew if it is no longer so."""
+    if known is not None and known.mark == _mark(cursor, who):
         return known
-    (row,) = cursor.query(NAMES, who)
+    with cursor.transaction():  # so that the mark is that of the names
+        mark = _mark(cursor, who)
+        (row,) = cursor.query(NAMES, who)
     return Known(mark, frozenset() if row["names"] is None else frozenset(row["names"].split("/")))
+
+
+def _mark(cursor: Cursor, who: tuple[str | None, ...]) -> tuple[int, int | None]:
+    (row,) = cursor.query(MARK, who)
+    return row["total"], row["mark"]
 
 
 def _page(cursor: Cursor, who: tuple[str | None, ...], known: Known, limit: int, offset: int) -> list[UsageRow]:
@@ -139,7 +145,7 @@ def _page(cursor: Cursor, who: tuple[str | None, ...], known: Known, limit: int,
     rows = cursor.query(PAGE_OF_DOUBLES, parameters) if doubles else cursor.query(PAGE, parameters)
     return [
         UsageRow(
-            session_file=row["name"],
+            session_file=row["bare_name"],
             session_id=row["session_id"],
             started_at=utc(row["started_us"]),
             ended_at=utc(row["ended_us"]),

@@ -96,8 +96,9 @@ class Names:
             kept = self._kept.get(identity)
         if kept is not None and kept[0] == state:
             return kept[1]
+        settled = time.time() - max(state) / 1e9 > self.SETTLED
         names = self._read(directory)
-        if time.time() - max(state) / 1e9 > self.SETTLED and len(names) < self.MOST:
+        if settled and len(names) < self.MOST:
             with self._lock:
                 self._kept[identity] = (state, names)
         return names
@@ -293,5 +294,6 @@ def _named(error: OSError) -> StoreError:
 
 
 def _printable(name: str) -> str:
-    """A name from the disk as valid text: bytes that are not UTF-8 become `\\xNN`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name from the disk as text that can be printed: what is no character of UTF-8, or none to print, as `\\xNN`."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
