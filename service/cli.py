@@ -33,9 +33,9 @@ def serve(config: Path | None) -> None:
     Settings come from the configuration file; environment variables override it, such as
     SESSION_EXPORT__SERVER__PORT=9000 or SESSION_DATA_DIR=/srv/sessions.
     """
-    from service.app import serve as run  # noqa: PLC0415
     from service.config import load_settings  # noqa: PLC0415
     from service.logs import set_up_logging  # noqa: PLC0415
+    from service.serve import serve as run  # noqa: PLC0415
 
     with _plain_errors():
         settings = load_settings(config or _default_config())

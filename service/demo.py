@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service.app import serve
 from service.catalog import Database, Usage, UsageRow, User, Users
 from service.config import Auth, Catalog, Server, Settings, Storage, Token
 from service.pools import Pool
+from service.serve import serve
 from service.tokens import new_token
 from service.transcripts import Writer
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from service.api.disposition import attachment
 from service.api.errors import Problem
-from service.api.parts import ADMISSION, COMPRESSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS
+from service.api.parts import ADMISSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
 from service.api.requests import ACTOR
 from service.api.transfer import TRANSFERS, Record
 from service.archive import Archive, Compression, streamed
@@ -30,7 +30,7 @@ class ExportQuery(BaseModel):
 async def download_all(request: web.Request) -> web.StreamResponse:
     """All of a user's session files as a ZIP, made while it is sent."""
     _refuse_http_1_0(request)
-    compression = ExportQuery.of(request).compression or request.app[COMPRESSION]
+    compression = ExportQuery.of(request).compression or request.app[SETTINGS].exports.compression
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not await sessions.exist():
             raise _no_directory()

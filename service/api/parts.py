@@ -3,14 +3,14 @@
 from aiohttp import web
 
 from service.api.admission import Admission
-from service.archive import Compression
 from service.catalog import AuditLog, Database, Users
+from service.config import Settings
 from service.pools import Pool
 from service.sessions import Sessions
 from service.store import SessionStore
 
+SETTINGS = web.AppKey("settings", Settings)
 ADMISSION = web.AppKey("admission", Admission)
-COMPRESSION = web.AppKey("compression", Compression)
 AUDIT = web.AppKey("audit", AuditLog)
 DATABASE = web.AppKey("database", Database)
 USERS = web.AppKey("users", Users)

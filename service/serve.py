@@ -1,0 +1,78 @@
+"""How the application is served: the address, the first lines of the log, and how it stops."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from service import __version__
+from service.api.parts import FILES_POOL, STORE
+from service.api.protocol import Runner
+from service.api.transfer import TRANSFERS, Transfers
+from service.app import build_app
+from service.config import Settings
+from service.store import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url: None) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
+    URL once it listens.
+
+    Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
+    """
+    app = build_app(settings)
+    runner = Runner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)
+        await site.start()
+        url = _url(runner)
+        await _say_what_is_on(app, settings, url)
+        on_ready(url)
+        await _stop_signal(app[TRANSFERS])
+        # Still listening: who comes now is told so, with a 503.
+        await app[TRANSFERS].stop(settings.server.shutdown_timeout)
+    finally:
+        await runner.cleanup()
+    log.info("stopped")
+
+
+async def _stop_signal(transfers: Transfers) -> None:
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            log.warning("told to stop again: not waiting for running transfers")
+            transfers.hurry()
+        else:
+            log.info("told to stop: letting running transfers end")
+            stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    await stopping.wait()
+
+
+def _url(runner: Runner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _say_what_is_on(app: web.Application, settings: Settings, url: str) -> None:
+    log.info("Session Export %s listening on %s", __version__, url)
+    log.info(
+        "session root %s, layouts %s; catalog %s; static tokens: %d; at most %d exports at once",
+        settings.storage.root,
+        ", ".join(settings.storage.layouts),
+        settings.catalog.url,
+        len(settings.auth.tokens),
+        settings.exports.max_concurrent,
+    )
+    try:
+        await app[FILES_POOL].run(app[STORE].check)
+    except StoreUnavailable as error:
+        log.warning("%s Requests get 503 until %s is a directory: %s", error, settings.storage.root, error.__cause__)
