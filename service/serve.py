@@ -1,6 +1,7 @@
 """How the application is served: the address, the first lines of the log, and how it stops."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -33,6 +34,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url
         url = _url(runner)
         await _say_what_is_on(app, settings, url)
         on_ready(url)
+        gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
         await _stop_signal(app[TRANSFERS])
         # Still listening: who comes now is told so, with a 503.
         await app[TRANSFERS].stop(settings.server.shutdown_timeout)

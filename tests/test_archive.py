@@ -23,7 +23,7 @@ from service.archive.ahead import Ahead
 from service.archive.archive import zip_time
 from service.archive.blocks import BATCH_FILES, BLOCK
 from service.pools import Pool
-from service.store import Listing, LocalStore, NotFound, OpenFile, SessionFile, Skipped, StoreUnavailable, Truncated
+from service.store import Listing, LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
 from service.transcripts import Writer
 
 MTIME = 1_760_000_000_000_000_000
@@ -92,7 +92,7 @@ class MemoryFiles:
         return file  # type: ignore[return-value]
 
     def listing(self) -> Listing:
-        return Listing([SessionFile(name, len(data), MTIME) for name, data in sorted(self.contents.items())])
+        return Listing({name: len(data) for name, data in sorted(self.contents.items())})
 
     def archive(self, pool: Pool, compression: Compression = Compression.FAST) -> Archive:
         return Archive(self.listing(), self.open, pool, compression)
@@ -204,7 +204,7 @@ async def test_a_checksum_that_takes_long_ends_soon_when_nobody_wants_it(pool: P
     """`store` reads a big file to its end before its first byte; here it would never end."""
     source = MemoryFiles({"a.jsonl": b""})
     endless = EndlessFile("a.jsonl", bytes(BLOCK), source.record, claimed=2**60)
-    listing = Listing([SessionFile("a.jsonl", 2**60, MTIME)])
+    listing = Listing({"a.jsonl": 2**60})
     framing = Pool("export", 1)
     archive = Archive(listing, lambda _: endless, pool, Compression.STORE)  # type: ignore[arg-type, return-value]
     stream = streamed(archive, framing)
@@ -353,7 +353,7 @@ def test_a_time_that_zip_cannot_hold_is_moved_to_the_nearest(seconds: int, expec
 
 def is_zip64(listing: Listing) -> bool:
     """By the version that the first local header needs: 4.5 for ZIP64 (APPNOTE 4.4.3)."""
-    source = MemoryFiles({file.name: b"x" for file in listing.files[:1]})
+    source = MemoryFiles(dict.fromkeys(list(listing.sizes)[:1], b"x"))
     pool = Pool("deflate", 1)
     chunks = Archive(listing, source.open, pool).chunks()
     first = next(chunks)
@@ -364,7 +364,7 @@ def is_zip64(listing: Listing) -> bool:
 
 
 def sized(count: int, size: int) -> Listing:
-    return Listing([SessionFile(f"{n:07}.jsonl", size, MTIME) for n in range(count)])
+    return Listing({f"{n:07}.jsonl": size for n in range(count)})
 
 
 @pytest.mark.parametrize(

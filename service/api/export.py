@@ -76,7 +76,7 @@ def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Recor
         resource=f"users/{sessions.user.id}/sessions",
         announced={
             "username": sessions.username,
-            "file_count": len(listing.files),
+            "file_count": len(listing.sizes),
             "total_bytes": listing.total_bytes,
         },
         counted=lambda: {

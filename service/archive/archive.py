@@ -160,6 +160,6 @@ def zip_time(mtime_ns: int) -> datetime:
 
 
 def _needs_zip64(listing: Listing) -> bool:
-    members = len(listing.files) + 1
+    members = len(listing.sizes) + 1
     size = listing.total_bytes + HEADERS * (members + 2 * len(listing.skipped))
     return members > MOST_MEMBERS or size > MOST_BYTES - MARGIN

@@ -97,15 +97,15 @@ class Blocks:
         """The plan. Read by whoever reads the blocks, as far ahead as the pool may work."""
         batch: list[str] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
-        for listed in self._listing.files:
-            if listed.size <= BLOCK:
-                batch.append(listed.name)
-                room -= listed.size
-            if batch and (room <= 0 or listed.size > BLOCK or len(batch) == BATCH_FILES):
+        for name, size in self._listing.sizes.items():
+            if size <= BLOCK:
+                batch.append(name)
+                room -= size
+            if batch and (room <= 0 or size > BLOCK or len(batch) == BATCH_FILES):
                 yield partial(self._small_files, batch)
                 batch, room = [], BLOCK
-            if listed.size > BLOCK:
-                yield from self._big_file_jobs(listed.name)
+            if size > BLOCK:
+                yield from self._big_file_jobs(name)
         if batch:
             yield partial(self._small_files, batch)
 

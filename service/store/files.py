@@ -72,15 +72,18 @@ class Skipped:
 
 @dataclass
 class Listing:
-    """A user's session files, sorted by name, and what else looked like one."""
+    """A user's session files, the size in bytes by the name and in the names' order, and what else looked like one.
 
-    files: list[SessionFile] = field(default_factory=list)
+    Text and numbers alone: an object a file would make the garbage collector stop the whole process for them all.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
     @cached_property
     def total_bytes(self) -> int:
         """Of all files."""
-        return sum(file.size for file in self.files)
+        return sum(self.sizes.values())
 
 
 class OpenFile(Protocol):

@@ -129,14 +129,14 @@ class LocalUserFiles:
         return first.union(*others) if others else first
 
     def list(self) -> Listing:
-        files: dict[str, SessionFile] = {}
+        sizes: dict[str, int] = {}
         refused: dict[str, StoreError] = {}
         for directory in self._directories:
             with _answering():
                 names = os.listdir(directory)
-            _look_at_all(names, directory, files, refused)
-        skipped = [Skipped(_printable(name), str(refused[name])) for name in sorted(refused.keys() - files.keys())]
-        return Listing([files[name] for name in sorted(files)], skipped)
+            _look_at_all(names, directory, sizes, refused)
+        skipped = [Skipped(_printable(name), str(refused[name])) for name in sorted(refused.keys() - sizes.keys())]
+        return Listing({name: sizes[name] for name in sorted(sizes)}, skipped)
 
     def look(self, name: str) -> SessionFile | None:
         for directory in self._directories:
@@ -234,13 +234,11 @@ def _answering() -> Iterator[None]:
         raise StoreUnavailable from error
 
 
-def _look_at_all(
-    names: Iterable[str], directory: int, files: dict[str, SessionFile], refused: dict[str, StoreError]
-) -> None:
+def _look_at_all(names: Iterable[str], directory: int, sizes: dict[str, int], refused: dict[str, StoreError]) -> None:
     """`_look` for many, without what a call costs: with 100,000 files, a microsecond each is a tenth of a second."""
     matches, status_of, is_regular = SESSION_FILE.fullmatch, os.stat, stat.S_ISREG
     for name in names:
-        if name in files or not name.endswith(".jsonl"):
+        if name in sizes or not name.endswith(".jsonl"):
             continue
         if matches(name):
             try:
@@ -249,7 +247,7 @@ def _look_at_all(
                 refused[name] = _named(error)
             else:
                 if is_regular(status.st_mode):
-                    files[name] = SessionFile(name, status.st_size, status.st_mtime_ns)
+                    sizes[name] = status.st_size
                 else:
                     refused[name] = NotRegular()
         else:
@@ -258,9 +256,13 @@ def _look_at_all(
 
 def _look(name: str, directory: int) -> SessionFile | None:
     """The session file of that name, if there is one."""
-    found: dict[str, SessionFile] = {}
-    _look_at_all([name], directory, found, {})
-    return found.get(name)
+    if not SESSION_FILE.fullmatch(name):
+        return None
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    return SessionFile(name, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def _open_regular(name: str, directory: int) -> LocalFile:
