@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.catalog.database import Cursor, Database, now, utc
+from service.catalog.database import CatalogError, Cursor, Database, now, utc
 from service.pools import settle
 
 DOWNLOADS = ("session_bulk_download", "session_download")
@@ -32,9 +32,16 @@ PAGE = """
 """
 COUNT = "SELECT count(*) AS total FROM audit_log WHERE user_id = ?"
 # A caller may use one request id for several requests, so outcomes are counted, not merely looked for. The latest
-# started rows of a group are the ones without a partner.
+# started rows of a request are the ones without a partner. Nearly all requests have their outcomes, so that first
+# only a sum for each is made, by hashes alone: of a million rows a tenth of a second, where the window takes one.
 UNFINISHED = """
-    WITH counted AS (
+    WITH unfinished AS (
+        SELECT hash(row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', '')) AS request
+        FROM audit_log AS row
+        WHERE row.action IN (?, ?, ?, ?)
+        GROUP BY ALL
+        HAVING count(*) FILTER (suffix(row.action, '_started')) > count(*) FILTER (NOT suffix(row.action, '_started'))
+    ), counted AS (
         SELECT row.id, row.timestamp, row.user_id, row.action, row.resource, row.params, row.client_ip,
                row.client_kind, row.correlation_id, suffix(row.action, '_started') AS is_the_start,
                count(*) FILTER (NOT suffix(row.action, '_started')) OVER same_request AS outcomes_of_request,
@@ -43,9 +50,10 @@ UNFINISHED = """
                ) AS nth_of_request
         FROM audit_log AS row
         WHERE row.action IN (?, ?, ?, ?)
+            AND hash(row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', ''))
+                IN (SELECT request FROM unfinished)
         WINDOW same_request AS (
-            PARTITION BY row.user_id, coalesce(row.resource, ''), coalesce(row.correlation_id, ''),
-                         replace(row.action, '_started', '')
+            PARTITION BY row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', '')
         )
     )
     SELECT id, epoch_us(timestamp) AS us, user_id, action, resource, params, client_ip, client_kind, correlation_id
@@ -91,6 +99,7 @@ class AuditRow:
 class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.failures = 0  # rows that could not be written, since the start
 
     async def write(self, event: Event) -> None:
         """Add a row; it is on disk when this returns. Raises CatalogError.
@@ -98,12 +107,16 @@ class AuditLog:
         Whoever is cancelled meanwhile (its client left) waits for the row all the same; CancelledError means that it
         is on disk.
         """
-        row = self._database.run(lambda cursor: _add(cursor, event))
         try:
-            await asyncio.shield(row)
-        except asyncio.CancelledError:
-            await settle(row)
-            row.result()
+            row = self._database.run(lambda cursor: _add(cursor, event))
+            try:
+                await asyncio.shield(row)
+            except asyncio.CancelledError:
+                await settle(row)
+                row.result()
+                raise
+        except CatalogError:
+            self.failures += 1
             raise
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
@@ -124,7 +137,7 @@ class AuditLog:
 
         def work(cursor: Cursor) -> int:
             actions = [action + suffix for action in DOWNLOADS for suffix in ("", "_started")]
-            rows = cursor.query(UNFINISHED, actions)
+            rows = cursor.query(UNFINISHED, [*actions, *actions])
             with cursor.transaction():
                 for row in rows:
                     _add(cursor, _interrupted(row))
