@@ -1,5 +1,6 @@
 """The application: the one place where parts are made, joined and closed again."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from service.api import add_routes
+from service.api.access import accounting
 from service.api.admission import Admission
 from service.api.auth import Tokens, guard
 from service.api.errors import problems
@@ -17,15 +19,18 @@ from service.api.parts import (
     DEFLATE_POOL,
     EXPORT_POOL,
     FILES_POOL,
+    METRICS,
     SESSIONS,
     SETTINGS,
     STORE,
     USERS,
 )
+from service.api.readings import watch_parts
 from service.api.requests import mark_prepared, request_id
-from service.api.transfer import TRANSFERS, Transfers, refuse_while_stopping
+from service.api.transfer import LONG, TRANSFERS, Transfers, refuse_while_stopping
 from service.catalog import AuditLog, Database, Usage, Users
 from service.config import ConfigError, Settings
+from service.metrics import Metrics, served
 from service.pools import Pool
 from service.sessions import Sessions
 from service.store import LocalStore
@@ -45,22 +50,39 @@ def build_app(settings: Settings) -> web.Application:
     """
     if not settings.auth.tokens:
         raise ConfigError(NO_AUTHENTICATION)
+    metrics = None if settings.metrics.port is None else Metrics()
     app = web.Application(
-        middlewares=[request_id, problems, guard(Tokens(settings.auth.tokens)), refuse_while_stopping]
+        middlewares=[
+            accounting(metrics),
+            request_id,
+            problems,
+            guard(Tokens(settings.auth.tokens)),
+            refuse_while_stopping,
+        ]
     )
     app[SETTINGS] = settings
+    app[METRICS] = metrics
     add_routes(app.router)
     app.on_response_prepare.append(mark_prepared)
-    app.cleanup_ctx.extend([_pools, _catalog, _sessions])  # closed in the opposite order
+    app.cleanup_ctx.extend([_pools, _catalog, _sessions, _metrics, _progress])  # closed in the opposite order
     app.on_shutdown.append(_stop)
     return app
 
 
+def _pool(app: web.Application, name: str, threads: int) -> Pool:
+    metrics = app[METRICS]
+    if metrics is None:
+        return Pool(name, threads)
+    pool = Pool(name, threads, metrics.pool(name))
+    metrics.watch_pool(name, pool)
+    return pool
+
+
 async def _pools(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    app[FILES_POOL] = Pool("files", settings.storage.threads)
-    app[DEFLATE_POOL] = Pool("deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
-    app[EXPORT_POOL] = Pool("export", settings.exports.max_concurrent)
+    app[FILES_POOL] = _pool(app, "files", settings.storage.threads)
+    app[DEFLATE_POOL] = _pool(app, "deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
+    app[EXPORT_POOL] = _pool(app, "export", settings.exports.max_concurrent)
     yield
     app[EXPORT_POOL].close()
     app[DEFLATE_POOL].close()
@@ -69,7 +91,7 @@ async def _pools(app: web.Application) -> AsyncIterator[None]:
 
 async def _catalog(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS].catalog
-    pool = Pool("catalog", settings.threads)
+    pool = _pool(app, "catalog", settings.threads)
     try:
         database = await pool.run(Database, settings.url, pool, settings.memory_limit)
     except BaseException:
@@ -92,6 +114,30 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[ADMISSION] = Admission(settings.exports.max_concurrent, settings.exports.queue_timeout)
     app[TRANSFERS] = Transfers(app[AUDIT], settings.exports.stall_timeout)
     yield
+
+
+async def _metrics(app: web.Application) -> AsyncIterator[None]:
+    metrics, settings = app[METRICS], app[SETTINGS].metrics
+    if metrics is None or settings.port is None:
+        yield
+        return
+    watch_parts(metrics, app)
+    watching = asyncio.create_task(metrics.watch_loop())
+    async with served(metrics, settings.host, settings.port) as url:
+        log.info("metrics at %s", url)
+        yield
+    watching.cancel()
+
+
+async def _progress(app: web.Application) -> AsyncIterator[None]:
+    async def say_how_far() -> None:
+        while True:
+            await asyncio.sleep(LONG / 4)
+            app[TRANSFERS].say_how_far()
+
+    saying = asyncio.create_task(say_how_far())
+    yield
+    saying.cancel()
 
 
 async def _stop(app: web.Application) -> None:

@@ -39,7 +39,7 @@ def serve(config: Path | None) -> None:
 
     with _plain_errors():
         settings = load_settings(config or _default_config())
-        set_up_logging()
+        set_up_logging(settings.logging.format, settings.logging.level)
         asyncio.run(run(settings))
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from service.archive.codec import Compression
+from service.logs import Format, Level
 from service.store.layout import checked_layout
 
 PREFIX = "SESSION_EXPORT__"
@@ -93,6 +94,18 @@ class Exports(Section):
     )
 
 
+class Metrics(Section):
+    host: str = Field("127.0.0.1", min_length=1, description="Address on which Prometheus may fetch /metrics.")
+    port: int | None = Field(
+        None, ge=0, le=65535, description="TCP port for that; 0 takes a free one. Empty: nothing is measured."
+    )
+
+
+class Logging(Section):
+    format: Format = Field(Format.TEXT, description="text, or json: an object a line.")
+    level: Level = Field(Level.INFO, description="debug, info, warning or error: from which level on.")
+
+
 class Settings(BaseSettings):
     """All settings; `load_settings` reads them."""
 
@@ -109,6 +122,8 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     auth: Auth = Auth()
     exports: Exports = Exports()
+    metrics: Metrics = Metrics()
+    logging: Logging = Logging()
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -6,8 +6,10 @@ once the pool is full. A pool here runs one kind of work, which never waits for 
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -26,9 +28,21 @@ async def settle(future: asyncio.Future[Any]) -> None:
 class Pool:
     """A bounded thread pool; its threads bear its name. `executor` is for libraries that want one (aiofiles)."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, done: Callable[[float, float], None] | None = None) -> None:
+        """`done`, where given, is called in the thread after each piece of work: with the seconds that it waited for
+        a thread, and that it took."""
         self.threads = threads
-        self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self.executor = _Watched(threads, name, done) if done else ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    @property
+    def busy(self) -> int:
+        """Threads that work; 0 where nobody watches the pool."""
+        return self.executor.busy if isinstance(self.executor, _Watched) else 0
+
+    @property
+    def queued(self) -> int:
+        """Pieces of work that wait for a thread; 0 where nobody watches the pool."""
+        return self.executor.queued if isinstance(self.executor, _Watched) else 0
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Run a blocking function in a thread of this pool; await what is returned for its result.
@@ -54,3 +68,44 @@ class Pool:
     def close(self) -> None:
         """Wait for the work that was handed in, then end the threads. Blocks; may be called twice."""
         self.executor.shutdown(wait=True)
+
+
+class _Watched(ThreadPoolExecutor):
+    """Knows how much work waits and runs, and tells how long each piece did."""
+
+    def __init__(self, threads: int, name: str, done: Callable[[float, float], None]) -> None:
+        super().__init__(threads, thread_name_prefix=name)
+        self._done = done
+        self._count = threading.Lock()
+        self.queued = 0
+        self.busy = 0
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        handed_in = time.perf_counter()
+
+        def work() -> T:
+            began = time.perf_counter()
+            self._change(queued=-1, busy=1)
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                self._change(busy=-1)
+                self._done(began - handed_in, time.perf_counter() - began)
+
+        self._change(queued=1)
+        try:
+            future = super().submit(work)
+        except RuntimeError:  # the pool is closed
+            self._change(queued=-1)
+            raise
+        future.add_done_callback(self._forget_cancelled)
+        return future
+
+    def _forget_cancelled(self, future: Future[Any]) -> None:
+        if future.cancelled():
+            self._change(queued=-1)
+
+    def _change(self, queued: int = 0, busy: int = 0) -> None:
+        with self._count:
+            self.queued += queued
+            self.busy += busy

@@ -1,4 +1,4 @@
-"""How the application is served: the address, the first lines of the log, and how it stops."""
+"""How the application is served: the address, and how it stops."""
 
 import asyncio
 import gc
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from service import __version__
 from service.api.parts import FILES_POOL, STORE
 from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS, Transfers
 from service.app import build_app
+from service.banner import say_what_is_on
 from service.config import Settings
 from service.store import StoreUnavailable
 
@@ -32,7 +32,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url
         site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)
         await site.start()
         url = _url(runner)
-        await _say_what_is_on(app, settings, url)
+        say_what_is_on(settings, url)
+        await _check_store(app, settings)
         on_ready(url)
         gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
         await _stop_signal(app[TRANSFERS])
@@ -64,16 +65,7 @@ def _url(runner: Runner) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _say_what_is_on(app: web.Application, settings: Settings, url: str) -> None:
-    log.info("Session Export %s listening on %s", __version__, url)
-    log.info(
-        "session root %s, layouts %s; catalog %s; static tokens: %d; at most %d exports at once",
-        settings.storage.root,
-        ", ".join(settings.storage.layouts),
-        settings.catalog.url,
-        len(settings.auth.tokens),
-        settings.exports.max_concurrent,
-    )
+async def _check_store(app: web.Application, settings: Settings) -> None:
     try:
         await app[FILES_POOL].run(app[STORE].check)
     except StoreUnavailable as error:

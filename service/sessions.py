@@ -51,7 +51,7 @@ class Sessions:
         self._store = store
         self._pool = pool
         self._layouts = layouts
-        self._usage_failures = 0
+        self.usage_failures = 0  # since the start
 
     @asynccontextmanager
     async def of(self, user_id: str) -> AsyncIterator["UserSessions"]:
@@ -72,10 +72,10 @@ class Sessions:
         try:
             return await self._usage.page(user.id, names, limit, offset)
         except CatalogError as error:
-            self._usage_failures += 1
+            self.usage_failures += 1
             log.error(  # noqa: TRY400 - the database's own sentence says all
                 "usage cannot be read, sessions are listed as unprocessed (failure %d since the start): %s",
-                self._usage_failures,
+                self.usage_failures,
                 error,
             )
             return frozenset(), []

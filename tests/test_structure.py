@@ -11,13 +11,14 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
-    "aiohttp": ("api", "app", "serve"),
+    "aiohttp": ("api", "app", "metrics", "serve"),
     "aiofiles": ("api/download",),
     "duckdb": ("catalog",),
     "stream_zip": ("archive",),
     "isal": ("archive",),
     "zlib_ng": ("archive",),
     "click": ("cli",),
+    "prometheus_client": ("metrics",),
     "yaml": ("config",),
 }
 # Which rooms a room may use; those that are not named may use all.
@@ -27,11 +28,12 @@ ROOMS = {
     "archive": {"archive", "store", "pools"},
     "sessions": {"catalog", "store", "pools"},
     "pools": set(),
-    "config": {"archive", "store"},
+    "config": {"archive", "logs", "store"},
+    "metrics": {"pools"},
     "tokens": set(),
     "transcripts": set(),
     "logs": set(),
-    "api": {"api", "archive", "catalog", "config", "pools", "sessions", "store"},
+    "api": {"api", "archive", "catalog", "config", "logs", "metrics", "pools", "sessions", "store"},
 }
 
 

@@ -19,7 +19,7 @@ from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS
 from service.app import build_app
 from service.catalog import Usage, UsageRow, User, Users
-from service.config import Auth, Catalog, Exports, Server, Settings, Storage, Token
+from service.config import Auth, Catalog, Exports, Metrics, Server, Settings, Storage, Token
 
 ADMIN = "admin-token"
 PLAIN = "plain-token"
@@ -49,6 +49,7 @@ class World:
         self._stack = stack
         self.exports = Exports()
         self.server = Server(shutdown_timeout=1)
+        self.metrics = Metrics()
         self.layouts: tuple[str, ...] = ("{email_local}", "{user_id}")
         self.tokens: tuple[Token, ...] = (
             token(ADMIN, "admin1", admin=True),
@@ -63,6 +64,7 @@ class World:
             catalog=Catalog(url=self.catalog),
             auth=Auth(tokens=self.tokens),
             exports=self.exports,
+            metrics=self.metrics,
         )
 
     async def start(self, *, cancelling: bool = True) -> "World":

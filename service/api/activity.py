@@ -42,4 +42,4 @@ async def _note_access(request: web.Request, user_id: str, query: PageQuery, row
     try:
         await request.app[AUDIT].write(event)
     except CatalogError as error:
-        log.error("%s reading activity is not in the audit log: %s", request[REQUEST_ID], error)  # noqa: TRY400
+        log.error("reading activity is not in the audit log: %s", error)  # noqa: TRY400

@@ -15,9 +15,15 @@ class Admission:
 
     def __init__(self, places: int, queue_timeout: float) -> None:
         self._free = places
+        self.refused = 0  # since the start
         self._queue_timeout = queue_timeout
         self._running: Counter[str] = Counter()
         self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+
+    @property
+    def running(self) -> int:
+        """How many places are held."""
+        return self._running.total()
 
     @property
     def waiting(self) -> int:
@@ -70,6 +76,7 @@ class Admission:
             turn.set_result(None)
 
     def _busy(self) -> Problem:
+        self.refused += 1
         return Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "As many exports are running as the service allows; try again later.",

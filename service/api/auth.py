@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.api.errors import Problem
 from service.api.parts import USERS
-from service.api.requests import ACTOR, REQUEST_ID, Actor
+from service.api.requests import ACTOR, Actor
 from service.config import Token
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ def guard(tokens: Tokens) -> Middleware:
         try:
             request[ACTOR] = await _admin(request, tokens)
         except Refused as refused:
-            log.warning(
-                "%s refused %s from %s: %s", request[REQUEST_ID], refused.status.value, request.remote, refused.reason
-            )
+            log.warning("refused %s from %s: %s", refused.status.value, request.remote, refused.reason)
             raise
         return await handler(request)
 

@@ -75,13 +75,13 @@ async def _chunks(file: OpenFile, wanted: range, pool: Pool) -> AsyncGenerator[b
         while left:
             chunk = await asyncio.shield(step)
             if not chunk:
-                raise Truncated
+                raise Truncated(file.name)
             left -= len(chunk)
             if left:
                 step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
             yield chunk
     except OSError as error:
-        raise Unreadable from error
+        raise Unreadable(file.name) from error
     finally:
         # Not before the thread has left it may the descriptor be closed, and its number be another file's.
         await settle(step)

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, LooseHeaders
 from pydantic import ValidationError
 
-from service.api.requests import REQUEST_ID
+from service.api.requests import who
 from service.catalog import CatalogError
 from service.sessions import UserNotFound
 from service.store import InvalidName, NotFound, NotRegular, StoreError, StoreUnavailable, Truncated, Unreadable
@@ -81,19 +81,28 @@ def problem_of(request: web.BaseRequest, error: Exception) -> Problem:  # noqa: 
         case UserNotFound():
             return Problem(HTTPStatus.NOT_FOUND, "User not found")
         case StoreError():
-            status = STATUS_OF_STORE[type(error)]
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                log.error("%s %s: %s", request.get(REQUEST_ID), error, error.__cause__ or "")
-            return Problem(status, str(error))
+            return _of_store_error(request, error)
         case CatalogError():
-            log.error("%s catalog: %s", request.get(REQUEST_ID), error)
+            log.error("catalog: %s", error)
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The catalog does not answer.", headers={"Retry-After": "5"})
         case ValidationError():
             return invalid_query(error)
         case web.HTTPException():
             return _of_http_exception(error)
-    log.error("%s unexpected error", request.get(REQUEST_ID), exc_info=error)
+    log.error("unexpected error", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log has the cause under this request id.")
+
+
+def _of_store_error(request: web.BaseRequest, error: StoreError) -> Problem:
+    """That a file is not there is no event; that it is refused, or cannot be read, is one."""
+    status = STATUS_OF_STORE[type(error)]
+    if status != HTTPStatus.NOT_FOUND:
+        level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        log.log(
+            level, "%s asked for %s and gets %d: %s%s", who(request), request.rel_url.raw_path, status, error, cause
+        )
+    return Problem(status, str(error))
 
 
 def invalid_query(error: ValidationError) -> Problem:

@@ -1,5 +1,7 @@
 """GET and HEAD /api/admin/users/{user_id}/sessions/download-all."""
 
+import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -9,11 +11,15 @@ from pydantic import BaseModel
 from service.api.disposition import attachment
 from service.api.errors import Problem
 from service.api.parts import ADMISSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
-from service.api.requests import ACTOR
+from service.api.requests import ACTOR, who
 from service.api.transfer import TRANSFERS, Record
 from service.archive import Archive, Compression, streamed
 from service.sessions import UserSessions
-from service.store import Listing
+from service.store import Listing, Skipped
+
+log = logging.getLogger(__name__)
+
+MOST_TOLD = 20  # files that an export left out, in the log; all of them stand in its last member
 
 
 class ExportQuery(BaseModel):
@@ -38,12 +44,15 @@ async def download_all(request: web.Request) -> web.StreamResponse:
         async with request.app[ADMISSION].place(request[ACTOR].user_id):
             listing = await sessions.listing()
             archive = Archive(listing, sessions.open_blocking, request.app[DEFLATE_POOL], compression)
-            return await request.app[TRANSFERS].send(
-                request,
-                _response(sessions),
-                streamed(archive, request.app[EXPORT_POOL]),
-                _record(sessions, listing, archive),
-            )
+            try:
+                return await request.app[TRANSFERS].send(
+                    request,
+                    _response(sessions),
+                    streamed(archive, request.app[EXPORT_POOL]),
+                    _record(sessions, listing, archive),
+                )
+            finally:
+                _tell_skipped(request, sessions, archive.skipped)
 
 
 async def head_download_all(request: web.Request) -> web.StreamResponse:
@@ -86,6 +95,14 @@ def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Recor
             "skipped": len(archive.skipped),
         },
     )
+
+
+def _tell_skipped(request: web.Request, sessions: UserSessions, skipped: Sequence[Skipped]) -> None:
+    whose = f"users/{sessions.user.id}/sessions to {who(request)}"
+    for item in skipped[:MOST_TOLD]:
+        log.warning("%s: left out %r: %s", whose, item.name, item.reason)
+    if len(skipped) > MOST_TOLD:
+        log.warning("%s: left out %d more", whose, len(skipped) - MOST_TOLD)
 
 
 def _refuse_http_1_0(request: web.Request) -> None:

@@ -5,11 +5,13 @@ from aiohttp import web
 from service.api.admission import Admission
 from service.catalog import AuditLog, Database, Users
 from service.config import Settings
+from service.metrics import Metrics
 from service.pools import Pool
 from service.sessions import Sessions
 from service.store import SessionStore
 
 SETTINGS = web.AppKey("settings", Settings)
+METRICS = web.AppKey[Metrics | None]("metrics")
 ADMISSION = web.AppKey("admission", Admission)
 AUDIT = web.AppKey("audit", AuditLog)
 DATABASE = web.AppKey("database", Database)

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.api.access import AccessLogger
 from service.api.errors import Problem, problem_of, problem_response
 from service.api.requests import mark
 
@@ -56,7 +55,7 @@ class Runner(web.AppRunner):
         super().__init__(
             app,
             shutdown_timeout=shutdown_timeout,
-            access_log_class=AccessLogger,
+            access_log=None,  # access.py
             max_line_size=MAX_LINE,
             max_field_size=MAX_FIELD,
         )

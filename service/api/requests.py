@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from service.logs import REQUEST
+
 REQUEST_ID = web.RequestKey("request_id", str)
 HEADER = "X-Request-ID"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -33,6 +35,12 @@ class Client:
     kind: str | None
 
 
+def who(request: web.BaseRequest) -> str:
+    """Who asks, for the log."""
+    actor = request.get(ACTOR)
+    return f"{actor.user_id!r} ({actor.name}) from {request.remote}" if actor else f"somebody from {request.remote}"
+
+
 def client_of(request: web.BaseRequest) -> Client:
     product = PRODUCT.match(request.headers.get(hdrs.USER_AGENT, ""))
     return Client(request.remote, product[0] if product else None)
@@ -40,8 +48,9 @@ def client_of(request: web.BaseRequest) -> Client:
 
 @web.middleware
 async def request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id: the caller's own where it is a plain one, else a new one."""
+    """Give the request its id: the caller's own where it is a plain one, else a new one. The log's lines get it too."""
     request[REQUEST_ID] = accepted_id(request)
+    REQUEST.set(request[REQUEST_ID])
     return await handler(request)
 
 

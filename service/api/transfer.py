@@ -23,10 +23,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from service.api.errors import Problem
-from service.api.requests import ACTOR, REQUEST_ID, client_of
+from service.api.requests import ACTOR, REQUEST_ID, client_of, who
+from service.api.volume import Volume
 from service.catalog import AuditLog, CatalogError, Event
 from service.pools import settle
-from service.store import StoreError
+from service.store import StoreError, Truncated, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 # is in them), and no more, since what comes before must have left when the row says "success".
 TAIL = 1024
 
-OUTCOME = web.RequestKey("outcome", str)
+LONG = 60  # seconds after which, and then each time, a transfer says how far it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,12 @@ class Transfer:
         self.response = response
         self.record = record
         self.bytes_sent = 0
+        self.first_byte_at: float | None = None  # of `time.monotonic`
+        self.outcome: str | None = None
         self.interrupted = False
         self._task = asyncio.current_task()
         self._began = time.monotonic()
+        self._told = self._began
 
     def interrupt(self) -> None:
         """Break it off because the server stops."""
@@ -82,6 +86,31 @@ class Transfer:
     def ended(self, outcome: str, still_to_send: int = 0) -> Event:
         params = self.record.counted() | {"bytes_sent": self.bytes_sent + still_to_send}
         return self._event(self.record.action, outcome, params, int((time.monotonic() - self._began) * 1000))
+
+    def volume(self) -> Volume:
+        """What went through so far."""
+        counted = self.record.counted()
+        return Volume(
+            bytes_read=counted.get("total_bytes", self.bytes_sent),
+            bytes_sent=self.bytes_sent,
+            members=counted.get("file_count", 0),
+            skipped=counted.get("skipped", 0),
+        )
+
+    def say_how_far(self, now: float) -> None:
+        """A line for the log, if the last one is old. `now` is that of `time.monotonic`."""
+        if now - self._told < LONG:
+            return
+        self._told = now
+        seconds = now - self._began
+        log.info(
+            "%s to %s: %s after %d s",
+            self.record.resource,
+            who(self.request),
+            self.volume().progress(self.record.announced, seconds),
+            seconds,
+            extra={"request_id": self.request[REQUEST_ID]},
+        )
 
     def _event(self, action: str, result: str, params: dict[str, Any], duration_ms: int | None) -> Event:
         client = client_of(self.request)
@@ -102,6 +131,8 @@ class Transfer:
         await self.response.prepare(self.request)  # sends the headers, once
         await self.response.write(piece)
         await self.request.writer.drain()  # aiohttp itself does this only for what is large
+        if self.first_byte_at is None:
+            self.first_byte_at = time.monotonic()
         self.bytes_sent += len(piece)
 
     def unsent(self) -> int:
@@ -125,6 +156,7 @@ class Transfers:
         self._audit = audit
         self._stall_timeout = stall_timeout
         self._running: set[Transfer] = set()
+        self._ended = Volume()
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurried = asyncio.Event()
@@ -142,7 +174,7 @@ class Transfers:
         Raises CatalogError, before anything is sent, when the first row cannot be written, and Stopping. Whatever else
         it raises breaks the connection off, and the outcome has been written down.
         """
-        transfer = Transfer(request, response, record)
+        transfer = request[TRANSFER] = Transfer(request, response, record)
         async with aclosing(body):
             if self.stopping:
                 raise Stopping
@@ -158,9 +190,25 @@ class Transfers:
                 await settle(first)  # a generator cannot be closed while it runs
                 watch.cancel()
                 self._running.discard(transfer)
+                self._ended += transfer.volume()
                 if not self._running:
                     self._idle.set()
         return response
+
+    @property
+    def volume(self) -> Volume:
+        """What went through since the start, in transfers under way too."""
+        return sum((transfer.volume() for transfer in self._running), self._ended)
+
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._running)
+
+    def say_how_far(self) -> None:
+        """For the log: each transfer that takes long says how far it is. To be called more often than once a minute."""
+        for transfer in self._running:
+            transfer.say_how_far(time.monotonic())
 
     async def idle(self) -> None:
         """Wait until none is under way and the rows of all are written."""
@@ -202,7 +250,7 @@ class Transfers:
                 written_down = True  # a second outcome would contradict it
                 raise
             written_down = True
-            transfer.request[OUTCOME] = "success"
+            transfer.outcome = "success"
             await transfer.write(last)
             await transfer.response.write_eof()
         except BaseException as error:
@@ -233,24 +281,24 @@ class Transfers:
         return held
 
     async def _write_failure(self, transfer: Transfer, cause: BaseException) -> None:
-        outcome = _outcome(transfer, cause)
-        transfer.request[OUTCOME] = outcome
-        what = (transfer.request[REQUEST_ID], transfer.record.resource, outcome, transfer.bytes_sent)
+        outcome = transfer.outcome = _outcome(transfer, cause)
         if outcome == "error":
             log.error(
-                "%s %s: %s after %d bytes: %s",
-                *what,
+                "%s to %s is broken off after %d bytes: %s%s",
+                transfer.record.resource,
+                who(transfer.request),
+                transfer.bytes_sent,
+                f"{cause.name}: " if isinstance(cause, Truncated | Unreadable) and cause.name else "",
                 cause,
                 exc_info=None if isinstance(cause, StoreError | CatalogError) else cause,
             )
-        else:
-            log.info("%s %s: %s after %d bytes", *what)
         try:
             await self._audit.write(transfer.ended(outcome))
         except CatalogError as error:
             log.error(  # noqa: TRY400 - the database's own sentence says all
-                "%s the outcome is not in the audit log; the next start will write it as interrupted: %s",
-                transfer.request[REQUEST_ID],
+                "the outcome of %s to %s is not in the audit log; the next start will write it as interrupted: %s",
+                transfer.record.resource,
+                who(transfer.request),
                 error,
             )
 
@@ -265,16 +313,18 @@ class Transfers:
                 seen, since = current, loop.time()
             elif loop.time() - since >= self._stall_timeout:
                 log.warning(
-                    "%s client %s took no byte for %s s and is cut off",
-                    transfer.request[REQUEST_ID],
-                    transfer.request.remote,
+                    "%s to %s, which took no byte for %s s and is cut off after %d",
+                    transfer.record.resource,
+                    who(transfer.request),
                     self._stall_timeout,
+                    transfer.bytes_sent,
                 )
                 transfer.cut_off()
                 return
 
 
 TRANSFERS = web.AppKey("transfers", Transfers)
+TRANSFER = web.RequestKey("transfer", Transfer)
 
 
 def _outcome(transfer: Transfer, cause: BaseException) -> str:

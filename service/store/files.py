@@ -34,17 +34,19 @@ class NotRegular(StoreError):
 
 
 class Unreadable(StoreError):
-    """The file is there, but the service may not read it or the disk fails."""
+    """The file is there, but the service may not read it or the disk fails. `name` is the file's, for the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
         super().__init__("The file cannot be read.")
+        self.name = name
 
 
 class Truncated(StoreError):
-    """The file was cut short while it was read, so that what was announced cannot be sent."""
+    """The file was cut short while it was read, so that what was announced cannot be sent. `name` is the file's."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
         super().__init__("The file was cut short while it was read.")
+        self.name = name
 
 
 class StoreUnavailable(StoreError):

@@ -59,10 +59,10 @@ class LocalFile:
             while len(data) < count:  # a signal or a network file system may give less than is there
                 more = os.pread(self._fd, count - len(data), offset + len(data))
                 if not more:
-                    raise Truncated
+                    raise Truncated(self.name)
                 data += more
         except OSError as error:
-            raise Unreadable from error
+            raise Unreadable(self.name) from error
         return data
 
     def close(self) -> None:
