@@ -39,8 +39,9 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
     yield f"ways to authenticate: static tokens: {len(settings.auth.tokens)}"
     yield (
-        f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that takes "
-        f"no byte for {exports.stall_timeout:g} s is cut off; to stop takes {settings.server.shutdown_timeout:g} s at most"
+        f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that "
+        f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get "
+        f"{settings.server.shutdown_timeout:g} s to end when the service stops"
     )
     yield "trusted proxies: none: a caller's address is the one that connects"
 
@@ -78,10 +79,7 @@ def is_loopback(host: str) -> bool:
 
 def file_system(path: Path, mounts: str) -> str:
     """The type of the file system that the path is on, empty if unknown."""
-    path, kind, longest = path.absolute(), "", -1
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    path = path.resolve()
+    path, kind, longest = path.resolve(), "", -1
     for line in mounts.splitlines():
         fields, _, more = line.partition(" - ")
         point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
