@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tests.bench.catalog import catalog
 from tests.bench.corpora import Corpora
 from tests.bench.exports import exports
 from tests.bench.first_byte import first_byte
 from tests.bench.latency import latency
 from tests.bench.listing import listing
 from tests.bench.memory import memory
+from tests.bench.overhead import overhead
 from tests.bench.run import Run
 from tests.bench.single import single
 from tests.bench.table import Table
@@ -30,6 +32,8 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "latency": latency,
     "list": listing,
     "single": single,
+    "overhead": overhead,
+    "catalog": catalog,
 }
 LIBRARIES = ("aiohttp", "aiofiles", "stream-zip", "zipstream-ng", "isal", "zlib-ng", "duckdb", "uvloop")
 

@@ -82,10 +82,13 @@ def service(
     processed: Sequence[Corpus] = (),
     max_concurrent: int = 8,
     queue_timeout: float = 600,
+    catalog: Path | None = None,
+    **sections: dict[str, object],
 ) -> Iterator[Server]:
-    """This service on all corpora, with a new catalog that knows nine of ten sessions of those `processed`."""
+    """This service on all corpora, with a new catalog that knows nine of ten sessions of those `processed`, or with
+    this one. `sections` are more of the configuration."""
     home = Path(tempfile.mkdtemp(prefix="service-", dir=scratch))
-    catalog = seeded(home, processed)
+    catalog = catalog or seeded(home, processed)
     token = new_token("bench-admin", admin=True, name="bench")
     port = free_port()
     config = {
@@ -94,6 +97,7 @@ def service(
         "catalog": {"url": str(catalog)},
         "auth": {"tokens": [{"name": "bench", "user_id": "bench-admin", "admin": True, "sha256": token.sha256}]},
         "exports": {"max_concurrent": max_concurrent, "queue_timeout": queue_timeout},
+        **sections,
     }
     file = home / "config.yaml"
     file.write_text(json.dumps(config))  # JSON is YAML
