@@ -143,7 +143,10 @@ async def served(metrics: Metrics, host: str, port: int) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise OSError(f"metrics.host, metrics.port: {error}") from error
         bound, bound_port = runner.addresses[0][:2]
         yield f"http://{f'[{bound}]' if ':' in bound else bound}:{bound_port}/metrics"
     finally:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -106,6 +107,26 @@ def test_serve_that_cannot_start_says_why_in_one_line(
     for word in words:
         assert word in errors[0]
     assert "Traceback" not in done.stderr
+
+
+def test_serve_whose_metrics_port_is_taken_says_so_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        configure(tmp_path, metrics={"port": taken.getsockname()[1]})
+        done = run("serve", cwd=tmp_path)
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "metrics.port" in error
+    assert "address already in use" in error
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_logs_as_it_is_configured_and_says_what_is_on(tmp_path: Path) -> None:
+    configure(tmp_path, logging={"format": "json"}, metrics={"port": 0}, server={"host": "0.0.0.0", "port": 0})
+    with running("serve", cwd=tmp_path, until="server.host is 0.0.0.0") as (_, lines):
+        said = [json.loads(line) for line in lines]
+    for begin in ("metrics at http://127.0.0.1:", "Session Export ", "session root ", "catalog ", "limits: "):
+        assert any(line["message"].startswith(begin) for line in said), begin
+    assert said[-1]["level"] == "warning"
 
 
 def test_serve_on_a_catalog_that_another_process_holds(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""What the README says, tried: its table of settings, and its lines for nginx in a real nginx."""
+"""What the README says, tried: its commands, its table of settings, and its lines for nginx in a real nginx."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.config import Settings
+from tests.test_cli import configure, run, running
 from tests.world import ADMIN, World
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -111,6 +114,55 @@ def test_the_table_of_settings_names_every_key() -> None:
     for section in Settings.model_fields:
         for key in type(getattr(Settings(), section)).model_fields:
             assert f"`{section}.{key}`" in README
+
+
+def commands(prompt: str) -> list[str]:
+    """Lines of the README's blocks that begin so, without what stands behind a #."""
+    return [line.partition("  #")[0].strip() for line in re.findall(rf"^    {prompt}(.*)$", README, re.MULTILINE)]
+
+
+def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path) -> None:
+    """As they are pasted, but for the day in an archive's name."""
+    with running("demo", "--port", "0", cwd=tmp_path, until="activity") as (_, lines):
+        exports = [line.strip() for line in lines if line.startswith("  export ")]
+        pasted = [re.sub(r"20\d\d-\d\d-\d\d\.zip", "*.zip", command) for command in commands(r"\$ ")]
+        assert len(pasted) >= 7
+        for command in pasted:
+            done = subprocess.run(
+                ["bash", "-euc", "\n".join([*exports, command])],
+                capture_output=True, text=True, cwd=tmp_path, check=False, timeout=30,
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, ""), command
+            assert_has_the_keys_that_are_shown(command, done.stdout)
+            if command.startswith("unzip"):
+                next(tmp_path.glob("*.zip")).unlink()  # curl -J does not overwrite it
+
+
+def assert_has_the_keys_that_are_shown(command: str, output: str) -> None:
+    """Where the answer is JSON."""
+    if output.startswith("{"):
+        shown = README.replace("\n      ", " ").partition(f"$ {command}\n    ")[2]
+        expected, _ = json.JSONDecoder().raw_decode(shown)
+        answered = json.loads(output)
+        assert answered.keys() == expected.keys()
+        for row, example in zip(answered.get("rows", []), expected.get("rows", []), strict=True):
+            assert row.keys() == example.keys()
+
+
+def test_every_command_of_the_service_runs(tmp_path: Path) -> None:
+    """In a directory with a configuration and a list of users, in the order in which they stand there."""
+    configure(tmp_path)
+    (tmp_path / "users.csv").write_text("id,email,name\nu-1,alice@example.com,Alice\n")
+    (tmp_path / "data" / "user_sessions").mkdir(parents=True)
+    lines = commands("session-export ")
+    assert {line.split()[0] for line in lines} >= {"token", "users", "serve"}
+    for line in lines:
+        if line.startswith("serve"):
+            with running(*line.split(), cwd=tmp_path, until="listening on") as (_, said):
+                assert "listening on" in said[-1], said
+        else:
+            done = run(*line.split(), cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
 
 
 def test_the_two_command_lines_do_all_set_up() -> None:
