@@ -62,7 +62,7 @@ class Metrics:
 
     def transfer(self, action: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
         """A transfer ended; `first_byte` is the seconds until that was sent, where one was."""
-        kind = KINDS[action]
+        kind = KINDS.get(action, "other")
         self._transfers.labels(kind, outcome).inc()
         self._seconds.labels(kind).observe(seconds)
         if first_byte is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service.api.parts import ADMISSION
 from service.api.transfer import LONG, TRANSFERS
 from service.config import Exports
 from service.logs import Format, Level, set_up_logging
@@ -165,6 +166,28 @@ async def test_a_client_that_left_has_its_line_too(written: Log, service: World)
     (line,) = written.lines
     assert (line["status"], line["outcome"]) == (200, "aborted")
     assert 1000 < line["bytes"] < 40_000_000
+
+
+async def test_a_client_that_left_while_it_waited_has_its_line_too(written: Log, world: World) -> None:
+    world.exports = Exports(max_concurrent=1)
+    service = await world.start()
+    service.file("a.jsonl", os.urandom(40_000_000))
+    async with service.request(EXPORT) as response:
+        await response.content.readexactly(1000)
+        waiting = asyncio.create_task(service.get(EXPORT, headers={"X-Request-ID": "r1"}))
+        while not service.app[ADMISSION].waiting:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        while not written.text:
+            await asyncio.sleep(0.01)
+    (line,) = [line for line in written.lines if line["request_id"] == "r1"]
+    assert (line["status"], line["bytes"], line["outcome"]) == (499, 0, None)
+
+
+async def test_what_is_refused_before_it_is_looked_at_has_its_line_too(written: Log, service: World) -> None:
+    assert (await service.get("/nothing", headers={"Expect": "the-impossible"})).status == 417
+    (line,) = written.lines
+    assert line["message"] == "unusable request from 127.0.0.1: HTTPExpectationFailed"
 
 
 @pytest.mark.parametrize("path", [EXPORT, "u-1/sessions/a.jsonl/download"])

@@ -69,6 +69,7 @@ class Runner(web.AppRunner):
             try:
                 return await made.request_handler(request)
             except web.HTTPException as error:
+                log.warning("unusable request from %s: %s", request.remote, type(error).__name__)
                 return problem_response(request.rel_url.raw_path, problem_of(request, error))
 
         return Server(
