@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.api.requests import ACTOR, REQUEST_ID
+from service.api.requests import ACTOR, REQUEST_ID, client_of
 from service.api.transfer import TRANSFER, Transfer
 from service.metrics import Metrics
 
@@ -54,7 +54,7 @@ def _fields(
     actor, transfer = request.get(ACTOR), _transfer(request)
     return {
         "request_id": request[REQUEST_ID],
-        "client": request.remote,
+        "client": client_of(request).ip,
         "actor": actor.user_id if actor else None,
         "token": actor.name if actor else None,
         "method": request.method,

@@ -35,15 +35,16 @@ class Client:
     kind: str | None
 
 
-def who(request: web.BaseRequest) -> str:
-    """Who asks, for the log."""
-    actor = request.get(ACTOR)
-    return f"{actor.user_id!r} ({actor.name}) from {request.remote}" if actor else f"somebody from {request.remote}"
-
-
 def client_of(request: web.BaseRequest) -> Client:
     product = PRODUCT.match(request.headers.get(hdrs.USER_AGENT, ""))
     return Client(request.remote, product[0] if product else None)
+
+
+def who(request: web.BaseRequest) -> str:
+    """Who asks, for the log."""
+    actor = request.get(ACTOR)
+    somebody = f"{actor.user_id!r} ({actor.name})" if actor else "somebody"
+    return f"{somebody} from {client_of(request).ip}"
 
 
 @web.middleware
