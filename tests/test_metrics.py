@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.parts import FILES_POOL, METRICS
 from service.config import Exports, Metrics
 from service.metrics import LAG_EVERY
+from service.metrics import Metrics as Measured
 from tests.world import PLAIN, World
 
 EXPORT = "u-1/sessions/download-all"
@@ -66,6 +68,25 @@ async def test_requests_are_counted_by_route_and_status(measured: World, caplog:
         ("/api/admin/users/{user_id}/sessions/{session_file}/download", "200"): 1,
         ("none", "404"): 1,
     }
+
+
+def test_the_times_of_requests_are_a_histogram() -> None:
+    metrics = Measured()
+    for seconds in (0.0005, 0.001, 0.0011, 0.3, 60):
+        metrics.request("/x", 200, seconds)
+    text = generate_latest(metrics.registry).decode()
+    (family,) = [
+        family for family in text_string_to_metric_families(text) if family.name == "session_export_request_seconds"
+    ]
+    buckets = {sample.labels["le"]: sample.value for sample in family.samples if "le" in sample.labels}
+    assert family.type == "histogram"
+    assert list(buckets.values()) == sorted(buckets.values())
+    assert {bound: buckets[bound] for bound in ("0.001", "0.0025", "0.25", "0.5", "10.0", "+Inf")} == {
+        "0.001": 2, "0.0025": 3, "0.25": 3, "0.5": 4, "10.0": 4, "+Inf": 5,
+    }  # fmt: skip
+    values = {sample.name: sample.value for sample in family.samples if "le" not in sample.labels}
+    assert values["session_export_request_seconds_count"] == 5
+    assert values["session_export_request_seconds_sum"] == pytest.approx(60.3026)
 
 
 async def test_an_export_is_counted_with_all_that_went_through(
