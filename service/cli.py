@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from service import __version__
+from service.commands import COMMANDS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -17,8 +18,13 @@ def main() -> None:
     """Give admins the session files that AI agents left: list a user's sessions, download one, export all
     as a ZIP that is streamed, and see who did so.
 
-    Try it with `session-export demo`.
+    Try it with `session-export demo`. list, download, export and activity call a running service; the others are for
+    its machine.
     """
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 @main.command()

@@ -47,7 +47,7 @@ async def download_all(request: web.Request) -> web.StreamResponse:
             try:
                 return await request.app[TRANSFERS].send(
                     request,
-                    _response(sessions),
+                    _response(sessions, listing),
                     streamed(archive, request.app[EXPORT_POOL]),
                     _record(sessions, listing, archive),
                 )
@@ -56,16 +56,17 @@ async def download_all(request: web.Request) -> web.StreamResponse:
 
 
 async def head_download_all(request: web.Request) -> web.StreamResponse:
-    """The headers alone: no file is read, nothing is audited."""
+    """The headers alone, as a look at each file gives them: none is read, nothing is audited."""
     _refuse_http_1_0(request)
     ExportQuery.of(request)
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not await sessions.exist():
             raise _no_directory()
-        return _response(sessions)
+        return _response(sessions, await sessions.listing())
 
 
-def _response(sessions: UserSessions) -> web.StreamResponse:
+def _response(sessions: UserSessions, listing: Listing) -> web.StreamResponse:
+    """How much is to come can only be told as listed: files and their bytes, neither compressed nor framed."""
     filename = f"{sessions.username}-sessions-{datetime.now(UTC):%Y-%m-%d}.zip"
     response = web.StreamResponse(
         headers={
@@ -73,6 +74,8 @@ def _response(sessions: UserSessions) -> web.StreamResponse:
             hdrs.CONTENT_DISPOSITION: attachment(filename),
             hdrs.CACHE_CONTROL: "no-store",
             "X-Accel-Buffering": "no",
+            "X-Export-Files": str(len(listing.sizes)),
+            "X-Export-Bytes": str(listing.total_bytes),
         }
     )
     response.enable_chunked_encoding()

@@ -1,0 +1,218 @@
+"""The commands that call a running service: list, download, export, activity.
+
+To import this costs no more than click; what makes requests and draws bars is imported when a command runs.
+"""
+
+import asyncio
+import functools
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import urlsplit
+
+import click
+
+from service.commands.exits import EPILOG, INTERRUPTED, TERMINATED
+
+if TYPE_CHECKING:
+    from service.client import Client
+    from service.commands.show import Show
+
+TOKEN = re.compile(r"[\x21-\x7e]+")
+SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Which service, and how patiently it is asked."""
+
+    url: str
+    token: str
+    retries: int
+
+    def client(self, show: "Show") -> "Client":
+        from service.client import Client  # noqa: PLC0415
+
+        return Client(self.url, self.token, retries=self.retries, on_retry=show.retry)
+
+
+def connected(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that all of these commands have; the function gets `service`."""
+
+    @click.option("--url", required=True, envvar="SESSION_EXPORT_URL", show_envvar=True, metavar="URL",
+                  help="The service, such as https://sessions.example.com.")  # fmt: skip
+    @click.option("--token-file", type=click.File(), metavar="FILE",
+                  help="Holds the token (-: standard input). Default: the variable SESSION_EXPORT_TOKEN.")  # fmt: skip
+    @click.option("--retries", type=click.IntRange(0, 100), default=4, show_default=True, metavar="N",
+                  help="How often a request is made again when the service is busy or the connection breaks; it waits "
+                       "as long as the service says (Retry-After), else 1, 2, 4, ... seconds.")  # fmt: skip
+    @functools.wraps(function)
+    def command(url: str, token_file: TextIO | None, retries: int, **rest: Any) -> None:
+        function(service=Service(_checked_url(url), _token(token_file), retries), **rest)
+
+    return command
+
+
+one_user = click.option("--user", "user_id", required=True, metavar="ID", help="The user's id.")
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
+at_most = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N only. Default: all.")
+
+
+@click.command("list", epilog=EPILOG)
+@connected
+@one_user
+@as_json
+@at_most
+def list_sessions(service: Service, user_id: str, as_json: bool, limit: int | None) -> None:
+    """List a user's sessions: those the catalog knows first, each newest first."""
+    from service.commands.show import SESSIONS, Show  # noqa: PLC0415
+
+    async def work(show: "Show") -> int:
+        async with service.client(show) as client, aclosing(client.sessions(user_id)) as rows:
+            await show.rows(rows, None if as_json else SESSIONS, limit)
+        return 0
+
+    _run(work, Show())
+
+
+@click.command(epilog=EPILOG)
+@connected
+@one_user
+@as_json
+@at_most
+def activity(service: Service, user_id: str, as_json: bool, limit: int | None) -> None:
+    """Show what a user did, newest first. To read it is itself written down."""
+    from service.commands.show import ACTIVITY, Show  # noqa: PLC0415
+
+    async def work(show: "Show") -> int:
+        async with service.client(show) as client, aclosing(client.activity(user_id)) as rows:
+            await show.rows(rows, None if as_json else ACTIVITY, limit)
+        return 0
+
+    _run(work, Show())
+
+
+@click.command(epilog=EPILOG)
+@connected
+@one_user
+@click.argument("session_files", nargs=-1, required=True, metavar="SESSION_FILE...")
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="DIR",
+              help="Where to. Default: this directory.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Download again what is already there.")
+def download(service: Service, user_id: str, session_files: tuple[str, ...], directory: Path, force: bool) -> None:
+    """Download single sessions, as they are.
+
+    What breaks off is gone on with, now or by the same command later, unless the session has changed meanwhile.
+    """
+    from service.commands.bulk import download_sessions  # noqa: PLC0415
+    from service.commands.show import Show  # noqa: PLC0415
+
+    for name in session_files:
+        if not SESSION_FILE.fullmatch(name):
+            raise click.UsageError(f"{name!r} is not the name of a session file, as `session-export list` shows them.")
+
+    async def work(show: "Show") -> int:
+        async with service.client(show) as client:
+            paths = [directory / name for name in dict.fromkeys(session_files)]
+            return await download_sessions(functools.partial(client.download, user_id), paths, force, show)
+
+    _run(work, Show())
+
+
+@click.command(epilog=EPILOG)
+@connected
+@click.option("--user", "user_ids", multiple=True, metavar="ID", help="A user's id; may be given several times.")
+@click.option("--users-from", type=click.File(), metavar="FILE", help="Holds ids, one a line; - is standard input.")
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="DIR",
+              help="Where to: each user's archive is DIR/<id>.zip. Default: this directory.")  # fmt: skip
+@click.option("--extract", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Write each user's files into the directory DIR/<id> instead, while they arrive, and keep no "
+                   "archive.")  # fmt: skip
+@click.option("--compression", type=click.Choice(["fast", "small", "store"]), help="Default: the service's.")
+@click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, metavar="N",
+              help="How many users at once.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Export again what is already there.")
+def export(
+    service: Service,
+    user_ids: tuple[str, ...],
+    users_from: TextIO | None,
+    directory: Path,
+    extract: Path | None,
+    compression: str | None,
+    parallel: int,
+    force: bool,
+) -> None:
+    """Export all sessions of one or more users, each as a ZIP.
+
+    An archive gets its name when every member of it has been checked. Users whose archive is there already are left
+    out, so that a second run takes only what is missing.
+    """
+    from service.commands.bulk import Exports  # noqa: PLC0415
+    from service.commands.show import Show  # noqa: PLC0415
+
+    users = dict.fromkeys([*user_ids, *_lines(users_from or ())])
+    if not users:
+        raise click.UsageError("Whose sessions? Give --user ID or --users-from FILE.")
+
+    async def work(show: "Show") -> int:
+        async with service.client(show) as client:
+            take = client.extract if extract else client.export
+            suffix = "" if extract else ".zip"
+            exports = Exports(take, extract or directory, suffix, compression=compression, force=force, show=show)
+            return await exports.run(users, parallel)
+
+    _run(work, Show())
+
+
+COMMANDS = (list_sessions, download, export, activity)
+
+
+def _run(work: Callable[["Show"], Awaitable[int]], show: "Show") -> None:
+    """Run it to an exit code. Ctrl-C and SIGTERM cancel it, so that it cleans up."""
+    from service.client import ClientError  # noqa: PLC0415
+    from service.commands.show import exit_code  # noqa: PLC0415
+
+    async def main() -> int:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - narrows the type
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work(show)
+
+    try:
+        code = asyncio.run(main())
+    except ClientError as error:
+        show.error(f"Error: {error}")
+        code = exit_code(error)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except asyncio.CancelledError:
+        code = TERMINATED
+    sys.exit(code)
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise click.UsageError(f"--url: {url!r} is not that of a service, such as https://sessions.example.com")
+    return url
+
+
+def _token(file: TextIO | None) -> str:
+
+    token = (file.read() if file else os.environ.get("SESSION_EXPORT_TOKEN", "")).strip()
+    if not token:
+        raise click.UsageError("No token: set SESSION_EXPORT_TOKEN, or give --token-file FILE.")
+    if not TOKEN.fullmatch(token):
+        raise click.UsageError("The token has a character that none has (a space, a line break, not ASCII).")
+    return token
+
+
+def _lines(file: Iterable[str]) -> list[str]:
+    lines = (line.strip() for line in file)
+    return [line for line in lines if line and not line.startswith("#")]
