@@ -44,13 +44,17 @@ async def test_every_session_of_both_layouts_byte_for_byte_sorted_by_name(servic
 
 
 async def test_headers(service: World) -> None:
-    service.file("a.jsonl")
+    service.file("a.jsonl", b"x" * 1000)
+    service.file("b.jsonl", b"x" * 500)
+    (service.root / "alice" / "link.jsonl").symlink_to("a.jsonl")
     answer = await service.get(EXPORT)
     expected = {
         "Content-Type": "application/zip",
         "Content-Disposition": f'attachment; filename="alice-sessions-{datetime.now(UTC):%Y-%m-%d}.zip"',
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",
+        "X-Export-Files": "2",
+        "X-Export-Bytes": "1500",
         "Transfer-Encoding": "chunked",
     }
     assert {name: answer.headers.get(name) for name in expected} == expected

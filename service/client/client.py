@@ -46,6 +46,7 @@ BUFFER = 512 * 1024  # bytes received ahead of what is being saved
 THREADS = 4  # that save and verify
 LONGEST_WAIT = 600.0  # seconds; a server that asks for more is not waited for
 CONNECT_TIMEOUT = 30  # seconds
+SILENCE = 300  # seconds without a byte after which a connection is given up; longer than a place is waited for
 
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)")  # RFC 9110 section 14.4
 PASSING = {429, 502, 503, 504}
@@ -79,8 +80,8 @@ OnRetry = Callable[[Passing, float], None]
 class Client:
     """Use it as `async with Client(url, token) as client`. Methods raise ClientError and nothing else of the network.
 
-    `url` is the service's, without `/api`. `retries` is how often a request is made again, `timeout` the seconds
-    without a byte after which a connection is given up; `on_retry` is told why and for how many seconds it waits.
+    `url` is the service's, without `/api`. `retries` is how often a request is made again; `on_retry` is told why, and
+    for how many seconds it waits.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class Client:
         token: str,
         *,
         retries: int = 4,
-        timeout: float = 300,
         on_retry: OnRetry = lambda error, seconds: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._users = f"{url.rstrip('/')}/api/admin/users"
         self._headers = {
@@ -99,8 +100,9 @@ class Client:
             hdrs.ACCEPT_ENCODING: "identity",
         }
         self._retries = retries
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=timeout)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=SILENCE)
         self._on_retry = on_retry
+        self._sleep = sleep
 
     async def __aenter__(self) -> Self:
         self._pool = Pool("save", THREADS)
@@ -276,7 +278,7 @@ class Client:
                 if number == self._retries or seconds > LONGEST_WAIT:
                     raise
                 self._on_retry(error, seconds)
-                await asyncio.sleep(seconds)
+                await self._sleep(seconds)
         raise AssertionError("unreachable")
 
     @asynccontextmanager

@@ -108,7 +108,7 @@ class Reader:
             raise Damaged("The archive is cut short.")
         if self._entries() != self._members:
             raise Damaged("The archive's central directory does not list what is in it.")
-        if self._report:
+        if len(self._members) > self.files:
             self.skipped = self._reported()
 
     def _read(self) -> Steps:
@@ -160,7 +160,7 @@ class Reader:
             piece = yield from self._piece()
             try:
                 self._text(inflater.decompress(piece))
-            except igzip_lib.IsalError as error:
+            except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub has an instance for the class
                 raise self._damaged("cannot be inflated") from error
         self._give_back(len(inflater.unused_data))
         return self._offset - begin
