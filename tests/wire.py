@@ -16,7 +16,7 @@ class Wire:
 
     def __init__(
         self,
-        port: int,
+        port: int | None,
         cuts: Iterator[int | None] | None = None,
         *,
         hold: bool = False,

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tests.bench.catalog import catalog
+from tests.bench.client import client
 from tests.bench.corpora import Corpora
 from tests.bench.exports import exports
 from tests.bench.first_byte import first_byte
@@ -34,6 +35,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "single": single,
     "overhead": overhead,
     "catalog": catalog,
+    "client": client,
 }
 LIBRARIES = ("aiohttp", "aiofiles", "stream-zip", "zipstream-ng", "isal", "zlib-ng", "duckdb", "uvloop")
 
