@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import textwrap
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from tests.wire import Wire, flipped
 from tests.world import ADMIN, PLAIN, World
 
 TOP = Path(__file__).parent.parent
+README = (TOP / "README.md").read_text()
 COMMAND = [sys.executable, "-m", "service"]
 HEAVY = ("aiohttp", "duckdb", "isal", "pydantic", "stream_zip", "tqdm", "yaml")
 
@@ -391,6 +393,20 @@ async def test_a_reader_that_stops_early_is_no_error_to_see(service: World, here
     finally:
         os.close(write)
     assert done.err == ""
+
+
+async def test_the_readmes_python_saves_an_export(service: World, here: Path) -> None:
+    await service.add_users(User("u-1001", "zoe@example.com", None))
+    service.file("a.jsonl", b"x" * 10, folder="zoe")
+    (block,) = re.findall(r"^    import asyncio\n.*?^    asyncio\.run\(main\(\)\)\n", README, re.MULTILINE | re.DOTALL)
+    program = textwrap.dedent(block).replace("http://127.0.0.1:8080", service.url("/"))
+    environ = os.environ | {"PYTHONPATH": str(TOP), "SESSION_EXPORT_TOKEN": ADMIN}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=here, env=environ, stdout=subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert (process.returncode, out.decode()) == (0, "1 10 ()\n")
+    assert names(here) == ["u-1001.zip"]
 
 
 def imported(code: str) -> set[str]:
