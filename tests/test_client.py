@@ -332,6 +332,19 @@ async def test_what_the_service_says_reaches_who_called(service: World, tmp_path
             await anext(client.activity("u-1"))
 
 
+async def test_a_page_that_is_none_is_told(service: World) -> None:
+    async def answered(text: bytes) -> None:
+        def sign_in(at: int, _data: bytes) -> bytes:
+            return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text) if at == 0 else b""
+
+        async with Wire(service.running.port, damage=sign_in) as wire, connected(wire.url, []) as client:
+            with pytest.raises(Damaged, match="The server's answer"):
+                await anext(client.sessions("u-1"))
+
+    for text in (b"<html>", b"[]", b'{"rows": [{"a": 1}], "pagination": {"total": 1}}'):
+        await answered(text)
+
+
 async def test_all_pages_of_a_list(service: World, client: Client) -> None:
     for number in range(450):
         service.file(f"{number:03}.jsonl", b"x" * number, mtime=1_700_000_000 + number)

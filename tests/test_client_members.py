@@ -142,6 +142,12 @@ def test_a_member_that_no_export_holds_is_damage_before_anything_is_written(name
     assert not kept.files
 
 
+def test_two_members_of_one_name_are_damage() -> None:
+    archive = b"".join(stream_zip(("a.jsonl", WHEN, 0o100600, ZIP_32, [text]) for text in (b"abc", b"def")))
+    with pytest.raises(Damaged, match="same name"):
+        fed([archive])
+
+
 def test_an_archive_of_another_program_is_damage_not_a_crash() -> None:
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_BZIP2) as archive:

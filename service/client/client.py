@@ -16,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -73,8 +73,8 @@ class Exported:
     seconds: float
 
 
-OnProgress = Callable[[Progress], None]
-OnRetry = Callable[[Passing, float], None]
+OnProgress: TypeAlias = Callable[[Progress], None]
+OnRetry: TypeAlias = Callable[[Passing, float], None]
 
 
 class Client:
@@ -172,7 +172,7 @@ class Client:
 
     async def _page(self, path: str, offset: int) -> Any:
         async with self._get(path, params={"limit": PAGE, "offset": offset}) as response, _reading():
-            body = await response.json()
+            body = await _json(response)
         if not isinstance(body, dict) or not {"rows", "pagination"} <= body.keys():
             raise Damaged("The server's answer is not a page of rows: is the URL that of Session Export?")
         return body
@@ -312,8 +312,13 @@ async def _reading() -> AsyncIterator[None]:
         yield
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokenOff(f"The transfer broke off: {error or type(error).__name__}.") from error
+
+
+async def _json(response: aiohttp.ClientResponse) -> Any:
+    try:
+        return await response.json(content_type=None)
     except ValueError as error:
-        raise Damaged(f"The server's answer is not JSON: {error}.") from error
+        raise Damaged(f"The server's answer is not JSON, as if the URL were another service's: {error}.") from error
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ClientError:

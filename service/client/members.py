@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from isal import igzip_lib, isal_zlib
 
@@ -40,7 +40,7 @@ STORED, DEFLATED = 0, 8
 SKIPPED = "_skipped.json"
 MEMBER = re.compile(r"[A-Za-z0-9._-]+\.jsonl|_skipped\.json")  # what an export can hold: no path, no trick
 
-Steps = Generator[None, bytes, None]
+Steps: TypeAlias = Generator[None, bytes, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ class Reader:
             raise Damaged("The archive is cut short.")
         if self._entries() != self._members:
             raise Damaged("The archive's central directory does not list what is in it.")
+        if len({member.name for member in self._members}) < len(self._members):
+            raise Damaged("The archive holds two members of the same name.")
         if len(self._members) > self.files:
             self.skipped = self._reported()
 

@@ -59,16 +59,16 @@ def connected(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-one_user = click.option("--user", "user_id", required=True, metavar="ID", help="The user's id.")
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
-at_most = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N only. Default: all.")
+ONE_USER = click.option("--user", "user_id", required=True, metavar="ID", help="The user's id.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
+AT_MOST = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N only. Default: all.")
 
 
 @click.command("list", epilog=EPILOG)
 @connected
-@one_user
-@as_json
-@at_most
+@ONE_USER
+@AS_JSON
+@AT_MOST
 def list_sessions(service: Service, user_id: str, as_json: bool, limit: int | None) -> None:
     """List a user's sessions: those the catalog knows first, each newest first."""
     from service.commands.show import SESSIONS, Show  # noqa: PLC0415
@@ -83,9 +83,9 @@ def list_sessions(service: Service, user_id: str, as_json: bool, limit: int | No
 
 @click.command(epilog=EPILOG)
 @connected
-@one_user
-@as_json
-@at_most
+@ONE_USER
+@AS_JSON
+@AT_MOST
 def activity(service: Service, user_id: str, as_json: bool, limit: int | None) -> None:
     """Show what a user did, newest first. To read it is itself written down."""
     from service.commands.show import ACTIVITY, Show  # noqa: PLC0415
@@ -100,7 +100,7 @@ def activity(service: Service, user_id: str, as_json: bool, limit: int | None) -
 
 @click.command(epilog=EPILOG)
 @connected
-@one_user
+@ONE_USER
 @click.argument("session_files", nargs=-1, required=True, metavar="SESSION_FILE...")
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="DIR",
               help="Where to. Default: this directory.")  # fmt: skip

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
@@ -25,7 +25,7 @@ from service.client import (
 from service.commands import exits
 
 Row = TypeVar("Row", Session, Activity)
-Column = tuple[str, str, Callable[[Any], str]]  # heading, its format, and a row's cell
+Column: TypeAlias = tuple[str, str, Callable[[Any], str]]  # heading, its format, and a row's cell
 
 EXIT_CODES: dict[type[ClientError], int] = {
     NotAllowed: exits.NOT_ALLOWED,
