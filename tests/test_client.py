@@ -22,6 +22,7 @@ from service.client import (
     Skipped,
     Unavailable,
 )
+from service.client.answers import wait_of
 from service.client.errors import Passing
 from service.config import Exports
 from tests.wire import Wire, flipped
@@ -315,6 +316,22 @@ async def test_who_is_told_to_wait_for_hours_is_not_kept_waiting(world: World, t
         with pytest.raises(Unavailable, match="503"):
             await client.export("u-1", tmp_path / "out.zip")
     assert not waits
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("10", 10),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        (None, None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert wait_of(header) == seconds
 
 
 async def test_what_the_service_says_reaches_who_called(service: World, tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -24,12 +22,10 @@ from aiohttp import hdrs
 from yarl import URL
 
 from service import __version__
+from service.client.answers import json_of, number, reading, refusal
 from service.client.errors import (
     BrokenOff,
-    ClientError,
     Damaged,
-    NotAllowed,
-    NotFound,
     Passing,
     Refused,
     Unavailable,
@@ -49,7 +45,6 @@ CONNECT_TIMEOUT = 30  # seconds
 SILENCE = 300  # seconds without a byte after which a connection is given up; longer than a place is waited for
 
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)")  # RFC 9110 section 14.4
-PASSING = {429, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +166,8 @@ class Client:
                 return
 
     async def _page(self, path: str, offset: int) -> Any:
-        async with self._get(path, params={"limit": PAGE, "offset": offset}) as response, _reading():
-            body = await _json(response)
+        async with self._get(path, params={"limit": PAGE, "offset": offset}) as response, reading():
+            body = await json_of(response)
         if not isinstance(body, dict) or not {"rows", "pagination"} <= body.keys():
             raise Damaged("The server's answer is not a page of rows: is the URL that of Session Export?")
         return body
@@ -201,11 +196,11 @@ class Client:
 
     async def _pour(self, response: aiohttp.ClientResponse, sink: Sink, progress: OnProgress) -> int:
         """From the socket to the sink, whose thread is one chunk behind; how many bytes it was."""
-        total = _number(response.headers.get("X-Export-Bytes"))
+        total = number(response.headers.get("X-Export-Bytes"))
         received = 0
         step = self._pool.run(sink.write, b"")
         try:
-            async with _reading():
+            async with reading():
                 async for chunk in response.content.iter_any():
                     await asyncio.shield(step)
                     step = self._pool.run(sink.write, chunk)
@@ -238,7 +233,7 @@ class Client:
         tag = response.headers.get(hdrs.ETAG, "").removeprefix('"').removesuffix('"')
         match = CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
         if response.status == HTTPStatus.OK:
-            length = _number(response.headers.get(hdrs.CONTENT_LENGTH))
+            length = number(response.headers.get(hdrs.CONTENT_LENGTH))
             if length is None:
                 raise Damaged("The server does not say how long the session is.")
             await self._settled(self._pool.run(part.restart, tag))
@@ -256,7 +251,7 @@ class Client:
         progress(Progress(part.size, part.size, length))
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return
-        async with _reading():
+        async with reading():
             async for chunk in response.content.iter_any():
                 await self._settled(self._pool.run(part.write, chunk))
                 progress(Progress(part.size, part.size, length))
@@ -270,12 +265,12 @@ class Client:
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make an attempt, and again while it fails for what passes."""
-        for number in range(self._retries + 1):
+        for tries in range(self._retries + 1):
             try:
                 return await attempt()
             except Passing as error:
-                seconds = 2.0**number if error.retry_after is None else error.retry_after
-                if number == self._retries or seconds > LONGEST_WAIT:
+                seconds = 2.0**tries if error.retry_after is None else error.retry_after
+                if tries == self._retries or seconds > LONGEST_WAIT:
                     raise
                 self._on_retry(error, seconds)
                 await self._sleep(seconds)
@@ -302,57 +297,7 @@ class Client:
             if (response.ok and response.status < 300) or response.status in also:
                 yield response
             else:
-                raise await _refusal(response)
-
-
-@asynccontextmanager
-async def _reading() -> AsyncIterator[None]:
-    """What goes wrong with a body on its way."""
-    try:
-        yield
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise BrokenOff(f"The transfer broke off: {error or type(error).__name__}.") from error
-
-
-async def _json(response: aiohttp.ClientResponse) -> Any:
-    try:
-        return await response.json(content_type=None)
-    except ValueError as error:
-        raise Damaged(f"The server's answer is not JSON, as if the URL were another service's: {error}.") from error
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> ClientError:
-    """What the server says (RFC 9457), with the id under which its log has the cause."""
-    status = response.status
-    try:
-        problem = await response.json(content_type=None)
-        detail = str(problem["detail"])
-    except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
-        detail = f"{response.reason or 'no reason'}."
-    text = f"{detail} ({status}, request {response.headers.get('X-Request-ID', 'unknown')})"
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return NotAllowed(text)
-    if status == HTTPStatus.NOT_FOUND:
-        return NotFound(text)
-    if status in PASSING:
-        return Unavailable(text, _seconds(response.headers.get(hdrs.RETRY_AFTER)))
-    return Refused(text)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """RFC 9110 section 10.2.3: seconds, or a date."""
-    if retry_after is None:
-        return None
-    if (seconds := _number(retry_after)) is not None:
-        return float(seconds)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,18}", text) else None
+                raise await refusal(response)
 
 
 def _segment(text: str) -> str:
