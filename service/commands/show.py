@@ -81,6 +81,7 @@ class Show:
                 bar.update(min(progress.done, progress.total or progress.done) - bar.n)
 
             yield move
+            bar.refresh()  # a short transfer is over before the bar would have moved
 
     async def rows(self, rows: AsyncIterator[Row], columns: Sequence[Column] | None, limit: int | None) -> None:
         """As a table, or as JSON where there are no columns; line by line, as the pages come."""
