@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,15 +124,18 @@ def commands(prompt: str) -> list[str]:
 
 def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path) -> None:
     """As they are pasted, but for the day in an archive's name."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with running("demo", "--port", "0", cwd=tmp_path, until="activity") as (_, lines):
         exports = [line.strip() for line in lines if line.startswith("  export ")]
         pasted = [re.sub(r"20\d\d-\d\d-\d\d\.zip", "*.zip", command) for command in commands(r"\$ ")]
         assert len(pasted) >= 7
         for command in pasted:
             done = subprocess.run(
-                ["bash", "-euc", "\n".join([*exports, command])],
+                ["bash", "-euc", "\n".join([*exports, command])], env={**os.environ, "PATH": path},
                 capture_output=True, text=True, cwd=tmp_path, check=False, timeout=30,
             )  # fmt: skip
+            if command.startswith("export "):
+                exports.append(command)
             assert (done.returncode, done.stderr) == (0, ""), command
             assert_has_the_keys_that_are_shown(command, done.stdout)
             if command.startswith("unzip"):
