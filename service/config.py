@@ -38,6 +38,15 @@ class Section(BaseModel):
 class Server(Section):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    max_connections: int = Field(
+        1000, ge=1, le=65535, description="Connections open at once; beyond it the one idle longest is closed."
+    )
+    idle_timeout: float = Field(
+        75,
+        gt=0,
+        le=3600,
+        description="Seconds that a connection may wait for a whole request, or for an answer's reader.",
+    )
     shutdown_timeout: float = Field(
         30,
         ge=0,

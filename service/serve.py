@@ -13,7 +13,8 @@ from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS, Transfers
 from service.app import build_app
 from service.banner import say_what_is_on
-from service.config import Settings
+from service.config import Server, Settings
+from service.limits import room_for_connections
 from service.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
     app = build_app(settings)
-    runner = Runner(app)
+    runner = Runner(app, max_connections=_connections(settings.server), idle_timeout=settings.server.idle_timeout)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)
@@ -58,6 +59,17 @@ async def _stop_signal(transfers: Transfers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     await stopping.wait()
+
+
+def _connections(server: Server) -> int:
+    room = room_for_connections(server.max_connections)
+    if room < server.max_connections:
+        log.warning(
+            "only %d connections at once, not server.max_connections (%d): raise the hard limit of open files",
+            room,
+            server.max_connections,
+        )
+    return room
 
 
 def _url(runner: Runner) -> str:

@@ -27,3 +27,16 @@ def test_a_plain_name_needs_no_second_form() -> None:
 
 def test_other_names_have_a_fallback() -> None:
     assert attachment("zoë.zip") == "attachment; filename=\"zo_.zip\"; filename*=UTF-8''zo%C3%AB.zip"
+
+
+def test_a_name_that_no_file_system_would_hold_loses_its_middle() -> None:
+    for letter in ("a", "ü", "😀"):
+        value = attachment(f"{letter * 100_000}-sessions-2026-05-10.zip")
+        assert len(value) < 2000
+        name = content_disposition_filename(parse_content_disposition(value)[1])
+        assert name is not None
+        assert name.startswith(letter * 50)
+        assert name.endswith(f"{letter}-sessions-2026-05-10.zip")
+        assert len(name.encode()) <= 255
+    longest = f"{'x' * 249}.jsonl"
+    assert attachment(longest) == f'attachment; filename="{longest}"'

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from service.api.parts import DATABASE
+from service.api.parts import DATABASE, SETTINGS
 from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS
 from service.app import build_app
@@ -36,7 +36,13 @@ class RealServer(TestServer):
         self._cancelling = cancelling
 
     async def _make_runner(self, **_: Any) -> Runner:
-        return Runner(self.app, handler_cancellation=self._cancelling)
+        server = self.app[SETTINGS].server
+        return Runner(
+            self.app,
+            handler_cancellation=self._cancelling,
+            max_connections=server.max_connections,
+            idle_timeout=server.idle_timeout,
+        )
 
 
 class World:

@@ -31,9 +31,4 @@ def add_routes(router: web.UrlDispatcher) -> None:
         ("HEAD", f"{USER}/activity", activity.list_activity),
     ]
     for method, path, handler in routes:
-        router.add_route(method, path, handler, expect_handler=_no_expectations)
-
-
-async def _no_expectations(_request: web.Request) -> None:
-    """An Expect header is ignored, as RFC 9110 section 10.1.1 allows: aiohttp would answer it before it is known who
-    asks. No request here has a body to wait for."""
+        router.add_route(method, path, handler)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
-from pydantic import BaseModel
 
 from service.api.disposition import attachment
 from service.api.errors import Problem
 from service.api.parts import ADMISSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
+from service.api.query import Query
 from service.api.requests import ACTOR, who
 from service.api.transfer import TRANSFERS, Record
 from service.archive import Archive, Compression, streamed
@@ -22,15 +22,10 @@ log = logging.getLogger(__name__)
 MOST_TOLD = 20  # files that an export left out, in the log; all of them stand in its last member
 
 
-class ExportQuery(BaseModel):
+class ExportQuery(Query):
     """How the archive is compressed, where the request says so."""
 
     compression: Compression | None = None
-
-    @classmethod
-    def of(cls, request: web.Request) -> "ExportQuery":
-        """Raises pydantic's ValidationError, which is answered with 422."""
-        return cls.model_validate(dict(request.query))
 
 
 async def download_all(request: web.Request) -> web.StreamResponse:

@@ -7,19 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from service.api.query import Query, WholeNumber
 
 
-class PageQuery(BaseModel):
+class PageQuery(Query):
     """Which rows: at most `limit`, after the first `offset`."""
 
-    limit: int = Field(50, ge=1, le=200)
-    offset: int = Field(0, ge=0, lt=2**63)
-
-    @classmethod
-    def of(cls, request: web.Request) -> "PageQuery":
-        """Raises pydantic's ValidationError, which is answered with 422."""
-        return cls.model_validate(dict(request.query))
+    limit: WholeNumber = Field(50, ge=1, le=200)
+    offset: WholeNumber = Field(0, ge=0, lt=2**63)
 
 
 def page_response(rows: Sequence[Any], query: PageQuery, total: int) -> web.Response:
