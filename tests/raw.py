@@ -57,8 +57,8 @@ class Wire:
         if method == "HEAD" or b" 304 " in head[:14]:
             return b""
         if b"transfer-encoding: chunked" in head:
-            body = b""
-            while not body.endswith(b"\r\n0\r\n\r\n"):
+            body, size = b"", b""
+            while size != b"0\r\n":
                 size = await self.reader.readuntil(b"\r\n")
                 body += size + await self.reader.readexactly(int(size, 16) + 2)
             return body
