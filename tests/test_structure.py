@@ -78,27 +78,6 @@ def test_no_thread_comes_from_the_default_executor(module: str) -> None:
             assert "executor" in [keyword.arg for keyword in node.keywords]
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("catalog/")])
-def test_every_sql_statement_is_a_constant(module: str) -> None:
-    """Read from the calls of `query`: a literal, or a name in capitals that a literal was given to at the top."""
-    tree = source(module)
-    constants = {
-        target.id
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "query":
-            statement = node.args[0]
-            passed_on = module == "catalog/database" and isinstance(statement, ast.Name) and statement.id == "sql"
-            is_constant = isinstance(statement, ast.Constant) or (
-                isinstance(statement, ast.Name) and statement.id in constants
-            )
-            assert is_constant or passed_on, ast.unparse(node)
-
-
 def test_sql_stands_in_the_catalog_only() -> None:
     for module in MODULES:
         if not module.startswith("catalog/"):

@@ -10,7 +10,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import ERROR, RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -175,10 +175,11 @@ def _as_we_see_it(message: RawRequestMessage) -> RawRequestMessage:
     """What aiohttp decides before the application is asked, undone.
 
     An Expect header is ignored, as RFC 9110 section 10.1.1 allows: it would be answered before it is known who asks,
-    and no request here has a body to wait for. What the parser refused is answered in the version that is spoken here.
+    and no request here has a body to wait for. What the parser refused, and what calls itself HTTP/2.0, is answered in
+    the version that is spoken here.
     """
-    if message is ERROR:
-        return message._replace(version=HttpVersion11)
+    if message.version not in (HttpVersion10, HttpVersion11) or message is ERROR:
+        message = message._replace(version=HttpVersion11)
     if hdrs.EXPECT not in message.headers:
         return message
     headers = CIMultiDict(message.headers)

@@ -38,7 +38,9 @@ def user_directories(layouts: Sequence[str], user_id: str, email: str) -> tuple[
         if all(used) and _is_plain(name):
             names.append(name)
         else:
-            log.warning("layout %s gives user %r no directory: %r is not a directory's name", layout, user_id, name)
+            log.warning(
+                "layout %s gives user %.99r no directory: %.99r is not a directory's name", layout, user_id, name
+            )
     return tuple(dict.fromkeys(names))
 
 
