@@ -19,6 +19,8 @@ from service.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 1024  # connections that wait for the loop; it takes them all in at once, beyond those that it has
+
 
 async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url: None) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
@@ -27,10 +29,11 @@ async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
     app = build_app(settings)
-    runner = Runner(app, max_connections=_connections(settings.server), idle_timeout=settings.server.idle_timeout)
+    connections = _connections(settings.server)
+    runner = Runner(app, max_connections=connections, idle_timeout=settings.server.idle_timeout)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)
+        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
         await site.start()
         url = _url(runner)
         say_what_is_on(settings, url)

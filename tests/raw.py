@@ -75,7 +75,7 @@ class _Socket:
 
 
 @asynccontextmanager
-async def wire(port: int) -> AsyncIterator[Wire]:
+async def wire(port: int | None) -> AsyncIterator[Wire]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
     try:
         yield Wire(reader, writer)

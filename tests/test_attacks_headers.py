@@ -80,7 +80,7 @@ CONDITIONS = {
 }
 HEADERS = st.one_of(
     lines(RANGES.map("bytes={}".format)).map(lambda values: {"Range": values}),
-    st.fixed_dictionaries({"Range": RANGE_HEADERS["Range"]}, optional=RANGE_HEADERS),
+    st.fixed_dictionaries(RANGE_HEADERS),
     st.fixed_dictionaries({}, optional=CONDITIONS),
     st.fixed_dictionaries({}, optional=RANGE_HEADERS | CONDITIONS),
 )

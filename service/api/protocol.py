@@ -43,7 +43,8 @@ class Connection(RequestHandler):
         if self._force_close:
             return False
         waits_for_request = self._waiter is not None and not self._waiter.done()
-        return waits_for_request or (self.writing_paused and self._current_request is None)
+        new = self._request_count == 0
+        return new or waits_for_request or (self.writing_paused and self._current_request is None)
 
     @property
     def idle_until(self) -> float:
@@ -122,7 +123,8 @@ class Server(web.Server):
 
     def _make_room(self, newcomer: RequestHandler) -> None:
         """Close the connection that has been idle longest, or the newcomer where all are at work."""
-        idle = [one for one in self._connections if isinstance(one, Connection) and one.idle]
+        others = [one for one in self._connections if isinstance(one, Connection) and one is not newcomer]
+        idle = [one for one in others if one.idle]
         victim = min(idle, key=lambda one: one.idle_until, default=newcomer)
         if self._loop.time() - self._said >= SILENCE:
             self._said = self._loop.time()
