@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.api.disposition import attachment
 from service.catalog import User
-from service.logs import Formatter
+from service.logs import TextFormatter
 from tests.test_structure import MODULES, source
 from tests.raw import Reply, wire
 from tests.world import World
@@ -58,7 +58,7 @@ def formatted(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append(Formatter().format(record))
+            lines.append(TextFormatter().format(record))
 
     handler = Lines()
     logging.getLogger("service").addHandler(handler)
@@ -157,7 +157,7 @@ async def test_what_stands_in_a_url_comes_back_encoded_or_as_json(
 @example("a\r\nforged\x1b[31m\u2028", "%s")
 def test_no_text_breaks_a_log_line(text: str, form: str) -> None:
     arguments = (text,) * form.count("%")
-    line = Formatter().format(logging.LogRecord("service", logging.INFO, "", 0, form, arguments, None))
+    line = TextFormatter().format(logging.LogRecord("service", logging.INFO, "", 0, form, arguments, None))
     assert line.isprintable()
 
 
