@@ -191,7 +191,7 @@ def many_descriptors() -> Iterator[None]:
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize(
     ("limit", "warned", "sent"),
-    [("ulimit -Sn 256", False, HALF), ("ulimit -n 700", True, b"")],
+    [("ulimit -Sn 256", False, HALF), ("ulimit -n 1500", True, b"")],
     ids=["half a request, soft limit low", "silent, hard limit low"],
 )
 def test_two_thousand_idle_connections_do_not_stop_an_export(

@@ -77,7 +77,6 @@ def test_it_opens_only_what_it_is_told_of_and_writes_only_beside_the_catalog(pla
     # -D: strace is the child, so that a signal to stop reaches the service itself.
     prefix = ["strace", "-D", "-f", "-y", "-s", "4096", "-e", "trace=%file", "-e", "signal=none", "-o", str(trace)]
     with serving(place, *prefix, PYTHONDONTWRITEBYTECODE="1") as service:
-        before = len(trace.read_text(errors="replace").splitlines())
         typical_run(service)
     root, catalog = place / "data" / "user_sessions", place / "catalog"
     calls = list(files_named(trace, place))
