@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from service.api.conditions import Validators, byte_range, failed_precondition
-from tests.serving import prepare, serving
 from tests.raw import wire
+from tests.serving import prepare, serving
 from tests.world import World, assert_problem
 
 DATA = bytes(range(100))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from service.api.disposition import attachment
 from service.catalog import User
 from service.logs import TextFormatter
-from tests.test_structure import MODULES, source
 from tests.raw import Reply, wire
+from tests.test_structure import MODULES, source
 from tests.world import World
 
 HOSTILE = {

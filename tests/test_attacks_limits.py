@@ -14,8 +14,8 @@ import pytest
 from service.api.protocol import MAX_HEAD, Connection
 from service.config import Server
 from service.limits import room_for_connections
-from tests.serving import prepare, serving
 from tests.raw import wire
+from tests.serving import prepare, serving
 from tests.world import World
 
 BIG = 32 * 1024 * 1024  # bytes; more than the kernel takes for a client that does not read

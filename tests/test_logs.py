@@ -185,9 +185,9 @@ async def test_a_client_that_left_while_it_waited_has_its_line_too(written: Log,
 
 
 async def test_what_is_refused_before_it_is_looked_at_has_its_line_too(written: Log, service: World) -> None:
-    assert (await service.get("/nothing", headers={"Expect": "the-impossible"})).status == 417
+    assert (await service.get("/nothing", headers={"X": "x" * 9000})).status == 400
     (line,) = written.lines
-    assert line["message"] == "unusable request from 127.0.0.1: HTTPExpectationFailed"
+    assert line["message"] == "unusable request from 127.0.0.1: LineTooLong"
 
 
 @pytest.mark.parametrize("path", [EXPORT, "u-1/sessions/a.jsonl/download"])
