@@ -10,11 +10,12 @@ from aiohttp import web
 from service.api import add_routes
 from service.api.access import accounting
 from service.api.admission import Admission
-from service.api.auth import Tokens, guard
+from service.api.auth import AUTHENTICATION, Authentication, checked, guard
 from service.api.errors import problems
 from service.api.parts import (
     ADMISSION,
     AUDIT,
+    CONFIG_POOL,
     DATABASE,
     DEFLATE_POOL,
     EXPORT_POOL,
@@ -25,11 +26,12 @@ from service.api.parts import (
     STORE,
     USERS,
 )
+from service.api.proxies import Proxies, locate
 from service.api.readings import watch_parts
 from service.api.requests import mark_prepared, request_id
 from service.api.transfer import LONG, TRANSFERS, Transfers, refuse_while_stopping
 from service.catalog import AuditLog, Database, Usage, Users
-from service.config import ConfigError, Settings
+from service.config import Settings
 from service.metrics import Metrics, served
 from service.pools import Pool
 from service.sessions import Sessions
@@ -37,34 +39,24 @@ from service.store import LocalStore
 
 log = logging.getLogger(__name__)
 
-NO_AUTHENTICATION = (
-    "auth.tokens: no way to authenticate is configured, so nobody could call the service; "
-    "make a token with `session-export token --user-id ID --admin` and put the lines it prints into config.yaml"
-)
-
 
 def build_app(settings: Settings) -> web.Application:
     """The application for these settings; nothing is opened before it starts up.
 
-    Raises ConfigError when nobody could call it. Starting it up raises CatalogUnusable.
+    Raises ConfigError when nobody could call it. Starting it up raises CatalogUnusable, and ConfigError when a file
+    of keys cannot be used.
     """
-    if not settings.auth.tokens:
-        raise ConfigError(NO_AUTHENTICATION)
+    proxies = Proxies(settings.server.trusted_proxies, settings.server.forwarded_header)
     metrics = None if settings.metrics.port is None else Metrics()
     app = web.Application(
-        middlewares=[
-            accounting(metrics),
-            request_id,
-            problems,
-            guard(Tokens(settings.auth.tokens)),
-            refuse_while_stopping,
-        ]
+        middlewares=[accounting(metrics), request_id, locate(proxies), problems, guard, refuse_while_stopping]
     )
-    app[SETTINGS] = settings
+    app[SETTINGS] = checked(settings)
     app[METRICS] = metrics
     add_routes(app.router)
     app.on_response_prepare.append(mark_prepared)
-    app.cleanup_ctx.extend([_pools, _catalog, _sessions, _metrics, _progress])  # closed in the opposite order
+    # Closed in the opposite order.
+    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress])
     app.on_shutdown.append(_stop)
     return app
 
@@ -80,6 +72,7 @@ def _pool(app: web.Application, name: str, threads: int) -> Pool:
 
 async def _pools(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
+    app[CONFIG_POOL] = _pool(app, "config", 1)
     app[FILES_POOL] = _pool(app, "files", settings.storage.threads)
     app[DEFLATE_POOL] = _pool(app, "deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
     app[EXPORT_POOL] = _pool(app, "export", settings.exports.max_concurrent)
@@ -87,6 +80,14 @@ async def _pools(app: web.Application) -> AsyncIterator[None]:
     app[EXPORT_POOL].close()
     app[DEFLATE_POOL].close()
     app[FILES_POOL].close()
+    app[CONFIG_POOL].close()
+
+
+async def _authentication(app: web.Application) -> AsyncIterator[None]:
+    app[AUTHENTICATION] = authentication = Authentication(app[CONFIG_POOL])
+    await authentication.use(app[SETTINGS].auth)
+    yield
+    await authentication.close()
 
 
 async def _catalog(app: web.Application) -> AsyncIterator[None]:

@@ -44,9 +44,10 @@ def serve(config: Path | None) -> None:
     from service.serve import serve as run  # noqa: PLC0415
 
     with _plain_errors():
-        settings = load_settings(config or _default_config())
+        file = config or _default_config()
+        settings = load_settings(file)
         set_up_logging(settings.logging.format, settings.logging.level)
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, config=file))
 
 
 @main.command()

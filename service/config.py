@@ -5,9 +5,19 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,6 +35,11 @@ from service.store.layout import checked_layout
 
 PREFIX = "SESSION_EXPORT__"
 ROOT_ALIAS = "SESSION_DATA_DIR"
+SECRET_NAME = re.compile(r"token|secret|password|sha256|jwt", re.IGNORECASE)
+HEADER_NAME = "^[A-Za-z0-9-]{1,64}$"
+Algorithm: TypeAlias = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 
 
 class ConfigError(Exception):
@@ -33,6 +48,21 @@ class ConfigError(Exception):
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _checked_network(network: IPvAnyNetwork) -> IPvAnyNetwork:
+    if network.prefixlen == 0:
+        raise ValueError("the proxies' own addresses; this network is everybody")
+    return network
+
+
+def _checked_url(url: str) -> str:
+    """Keys that anybody on the way could replace would let everybody in."""
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or parts.username or not (parts.scheme == "https" or local):
+        raise ValueError("https://, or http:// on this machine, without a user's name")
+    return url
 
 
 class Server(Section):
@@ -52,6 +82,12 @@ class Server(Section):
         ge=0,
         le=3600,
         description="Seconds that running transfers get to end after SIGTERM; then they are broken off.",
+    )
+    trusted_proxies: tuple[Annotated[IPvAnyNetwork, AfterValidator(_checked_network)], ...] = Field(
+        (), description="Addresses or networks of the reverse proxies that may say where a request came from."
+    )
+    forwarded_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
+        "X-Forwarded-For", description="The header in which they do so."
     )
 
 
@@ -87,8 +123,45 @@ class Token(Section):
     )
 
 
+class Jwt(Section):
+    issuer: str = Field(min_length=1, description="The claim iss that a token must have.")
+    audience: str = Field(min_length=1, description="What a token must have in its claim aud.")
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="How a token may be signed.")
+    secret: SecretStr | None = Field(None, description="Shared secret, for HS algorithms only.")
+    jwks_file: Path | None = Field(None, description="File with the issuer's public keys, a JSON Web Key Set.")
+    jwks_url: Annotated[str, AfterValidator(_checked_url)] | None = Field(
+        None, description="Where the issuer has these keys; https, or http on this machine."
+    )
+    user_claim: str = Field("sub", min_length=1, description="The claim that is the user's id.")
+    admin_claim: str = Field(min_length=1, description="The claim that makes an admin; dots lead into nested ones.")
+    admin_value: str = Field(min_length=1, description="What this claim must be, or hold as a list.")
+    leeway: float = Field(30, ge=0, le=300, description="Seconds that the issuer's clock may differ.")
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        """A public key that is taken for a secret lets everybody sign: the two never meet."""
+        sources = [self.secret, self.jwks_file, self.jwks_url]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("exactly one of secret, jwks_file, jwks_url")
+        if any(algorithm.startswith("HS") != (self.secret is not None) for algorithm in self.algorithms):
+            raise ValueError("HS algorithms with a secret, all others with jwks_file or jwks_url")
+        if self.secret is not None:
+            needed = max(int(algorithm[2:]) // 8 for algorithm in self.algorithms)  # RFC 7518 section 3.2
+            if len(self.secret.get_secret_value().encode()) < needed:
+                raise ValueError(f"a secret of at least {needed} bytes")
+        return self
+
+
+class ProxyHeaders(Section):
+    user_header: str = Field(pattern=HEADER_NAME, description="Header in which the proxy says who calls.")
+    groups_header: str = Field(pattern=HEADER_NAME, description="Header with the user's groups, with commas between.")
+    admin_group: str = Field(min_length=1, pattern="^[^,]+$", description="The group whose members are admins.")
+
+
 class Auth(Section):
     tokens: tuple[Token, ...] = Field((), description="Static bearer tokens, as `session-export token` prints them.")
+    jwt: Jwt | None = Field(None, description="JSON Web Tokens of an issuer, as bearer tokens.")
+    proxy: ProxyHeaders | None = Field(None, description="Identity headers of an authenticating proxy.")
 
 
 class Exports(Section):
@@ -191,17 +264,24 @@ def _sentence(mistake: Any) -> str:
 
 
 def _shown(mistake: Any, key: str) -> str:
-    """The value as it stands, unless somebody may have put a token where its digest belongs."""
-    if key.startswith("auth"):
+    """The value as it stands, unless a secret may be in it: a token where its digest belongs, a section of `auth` in
+    the wrong place."""
+    if key.startswith("auth") or isinstance(mistake["input"], dict | list) or SECRET_NAME.search(key):
         return "(not shown)"
     return repr(mistake["input"])[:200]
 
 
 def _siblings(loc: tuple[str | int, ...]) -> list[str]:
-    if len(loc) == 1:
-        return list(Settings.model_fields)
-    if loc[:2] == ("auth", "tokens"):
-        return list(Token.model_fields)
-    section = Settings.model_fields[str(loc[0])].annotation
-    assert isinstance(section, type) and issubclass(section, Section)  # noqa: S101 - narrows the type
+    """The keys that may stand where this one does."""
+    section: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            section = _section_in(section.model_fields[part].annotation) or section
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, also as one of many or as one that may be missing."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

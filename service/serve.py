@@ -5,16 +5,19 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 
-from service.api.parts import FILES_POOL, STORE
+from service.api.auth import AUTHENTICATION
+from service.api.parts import CONFIG_POOL, FILES_POOL, STORE
 from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS, Transfers
 from service.app import build_app
 from service.banner import say_what_is_on
 from service.config import Server, Settings
 from service.limits import room_for_connections
+from service.reload import Reload
 from service.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -22,9 +25,11 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024  # connections that wait for the loop; it takes them all in at once, beyond those that it has
 
 
-async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url: None) -> None:
+async def serve(
+    settings: Settings, on_ready: Callable[[str], None] = lambda url: None, config: Path | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
-    URL once it listens.
+    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed.
 
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
@@ -40,7 +45,10 @@ async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda url
         await _check_store(app, settings)
         on_ready(url)
         gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
-        await _stop_signal(app[TRANSFERS])
+        reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL])
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.tell)
+        async with reload.watching():
+            await _stop_signal(app[TRANSFERS])
         # Still listening: who comes now is told so, with a 503.
         await app[TRANSFERS].stop(settings.server.shutdown_timeout)
     finally:

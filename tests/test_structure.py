@@ -12,6 +12,7 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
     "aiohttp": ("api", "app", "client/answers", "client/client", "metrics", "serve"),
+    "jwt": ("api/auth",),
     "aiofiles": ("api/download",),
     "duckdb": ("catalog",),
     "stream_zip": ("archive",),
@@ -35,6 +36,7 @@ ROOMS = {
     "tokens": set(),
     "transcripts": set(),
     "logs": set(),
+    "reload": {"config", "pools"},
     "client": {"client", "pools"},
     "commands": {"client", "commands"},
     "api": {"api", "archive", "catalog", "config", "logs", "metrics", "pools", "sessions", "store"},

@@ -19,7 +19,7 @@ from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS
 from service.app import build_app
 from service.catalog import Usage, UsageRow, User, Users
-from service.config import Auth, Catalog, Exports, Metrics, Server, Settings, Storage, Token
+from service.config import Auth, Catalog, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
 
 ADMIN = "admin-token"
 PLAIN = "plain-token"
@@ -56,6 +56,8 @@ class World:
         self.exports = Exports()
         self.server = Server(shutdown_timeout=1)
         self.metrics = Metrics()
+        self.jwt: Jwt | None = None
+        self.proxy: ProxyHeaders | None = None
         self.layouts: tuple[str, ...] = ("{email_local}", "{user_id}")
         self.tokens: tuple[Token, ...] = (
             token(ADMIN, "admin1", admin=True),
@@ -68,7 +70,7 @@ class World:
             server=self.server,
             storage=Storage(root=self.root, layouts=self.layouts),
             catalog=Catalog(url=self.catalog),
-            auth=Auth(tokens=self.tokens),
+            auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,
             metrics=self.metrics,
         )

@@ -54,9 +54,11 @@ def accounting(metrics: Metrics | None) -> Middleware:
 def _whose(request: web.Request) -> dict[str, Any]:
     """The path is logged as it was sent, still encoded; of its query nothing, as that may hold anything."""
     actor = request.get(ACTOR)
+    client = client_of(request)
     return {
         "request_id": request[REQUEST_ID],
-        "client": client_of(request).ip,
+        "client": client.ip,
+        "scheme": client.scheme,
         "actor": actor.user_id if actor else None,
         "token": actor.name if actor else None,
         "method": request.method,
@@ -79,7 +81,7 @@ def _answer(
 def _tell(level: int, fields: dict[str, Any]) -> None:
     log.log(
         level,
-        "%s %s %s %s %d %dB %.1fms%s",
+        "%s %s %s %s %d %dB %.1fms%s%s",
         fields["client"],
         "-" if fields["actor"] is None else f"{fields['actor']!r} ({fields['token']})",
         fields["method"],
@@ -88,6 +90,7 @@ def _tell(level: int, fields: dict[str, Any]) -> None:
         fields["bytes"],
         fields["duration_ms"],
         f" {fields['outcome']}" if fields["outcome"] else "",
+        " (over plain HTTP)" if fields["scheme"] == "http" else "",
         extra={"request_id": fields["request_id"], "fields": fields},
     )
 

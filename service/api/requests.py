@@ -17,7 +17,8 @@ PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A caller who is known: the user they stand for, what their token is called, and whether they are an admin."""
+    """A caller who is known: the user they stand for, what their token is called (or which way they are known), and
+    whether they are an admin."""
 
     user_id: str
     name: str
@@ -29,15 +30,26 @@ ACTOR = web.RequestKey("actor", Actor)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request came from: the peer's address, and the product that its User-Agent names first."""
+    """Where a request came from: its address, the product that its User-Agent names first, the scheme by which it
+    came to the first proxy, where that is known, and whether a trusted proxy handed it on."""
 
     ip: str | None
     kind: str | None
+    scheme: str | None = None
+    proxied: bool = False
+
+
+CLIENT = web.RequestKey("client", Client)
 
 
 def client_of(request: web.BaseRequest) -> Client:
+    """Before the application has seen the request only the peer is known."""
+    return request.get(CLIENT) or Client(request.remote, product_of(request))
+
+
+def product_of(request: web.BaseRequest) -> str | None:
     product = PRODUCT.match(request.headers.get(hdrs.USER_AGENT, ""))
-    return Client(request.remote, product[0] if product else None)
+    return product[0] if product else None
 
 
 def who(request: web.BaseRequest) -> str:

@@ -1,0 +1,94 @@
+"""The ways to say who one is that are on, and how they are replaced while the service runs."""
+
+from aiohttp import web
+
+from service.api.auth.bearer import Bearer, Kind
+from service.api.auth.jwt import Jwts
+from service.api.auth.keys import FileKeys, Keys, RemoteKeys, Secret
+from service.api.auth.proxy import Proxy
+from service.api.auth.tokens import Tokens
+from service.api.auth.way import Unknown, Way
+from service.api.requests import Actor
+from service.config import Auth, ConfigError, Jwt, Settings
+from service.pools import Pool
+
+NOBODY = (
+    "auth.tokens: no way to authenticate is configured, so nobody could call the service; "
+    "make a token with `session-export token --user-id ID --admin` and put the lines it prints into config.yaml"
+)
+PROXY_OF_NOBODY = "auth.proxy: needs server.trusted_proxies, as its headers count from nobody else"
+
+
+def checked(settings: Settings) -> Settings:
+    """Settings with which somebody can call. Raises ConfigError."""
+    auth = settings.auth
+    if not auth.tokens and auth.jwt is None and auth.proxy is None:
+        raise ConfigError(NOBODY)
+    if auth.proxy is not None and not settings.server.trusted_proxies:
+        raise ConfigError(PROXY_OF_NOBODY)
+    return settings
+
+
+class Authentication:
+    """Asks the ways that are on. Nobody is let in before `use`."""
+
+    def __init__(self, pool: Pool) -> None:
+        """`pool`: where the file of keys is read."""
+        self._pool = pool
+        self._tokens: Tokens | None = None
+        self._jwts: Jwts | None = None
+        self._proxy: Proxy | None = None
+        self._ways: list[Way] = []
+
+    async def actor(self, request: web.Request) -> Actor:
+        """Who calls. Raises Refused."""
+        for way in self._ways:
+            if actor := await way.actor(request):
+                return actor
+        raise Unknown("nothing that says who calls")
+
+    async def use(self, auth: Auth) -> None:
+        """Let in whom these settings know, and nobody else, from now on. Raises ConfigError, and changes nothing."""
+        before, jwts = self._jwts, await self._jwts_of(auth.jwt)
+        self._tokens = Tokens(auth.tokens) if auth.tokens else None
+        self._jwts = jwts
+        self._proxy = Proxy(auth.proxy) if auth.proxy else None
+        kinds: list[Kind] = [kind for kind in (self._tokens, self._jwts) if kind is not None]
+        self._ways = [Bearer(kinds)] if kinds else []
+        if self._proxy is not None:
+            self._ways.append(self._proxy)
+        if before is not None and before is not jwts:
+            await before.keys.close()
+
+    async def close(self) -> None:
+        if self._jwts is not None:
+            await self._jwts.keys.close()
+
+    def words(self) -> list[str]:
+        """For each way a line that says whether it is on, and for whom."""
+        ways = {
+            "static tokens (auth.tokens)": self._tokens,
+            "JWTs (auth.jwt)": self._jwts,
+            "identity headers of a proxy (auth.proxy)": self._proxy,
+        }
+        return [f"{name}: {'off' if way is None else f'on, {way}'}" for name, way in ways.items()]
+
+    async def _jwts_of(self, settings: Jwt | None) -> Jwts | None:
+        if settings is None:
+            return None
+        if self._jwts is not None and settings == self._jwts.settings and settings.jwks_url is not None:
+            return self._jwts  # with the keys that it has, and the time at which it asked for them
+        return Jwts(settings, await self._keys_of(settings))
+
+    async def _keys_of(self, settings: Jwt) -> Keys:
+        if settings.secret is not None:
+            return Secret(settings.secret.get_secret_value())
+        if settings.jwks_file is not None:
+            return await self._pool.run(FileKeys, settings.jwks_file, settings.algorithms)
+        assert settings.jwks_url is not None  # noqa: S101 - the settings have one of the three
+        keys = RemoteKeys(settings.jwks_url, settings.algorithms)
+        await keys.refresh()
+        return keys
+
+
+AUTHENTICATION = web.AppKey("authentication", Authentication)
