@@ -85,7 +85,7 @@ async def _pools(app: web.Application) -> AsyncIterator[None]:
 
 async def _authentication(app: web.Application) -> AsyncIterator[None]:
     app[AUTHENTICATION] = authentication = Authentication(app[CONFIG_POOL])
-    await authentication.use(app[SETTINGS].auth)
+    await authentication.use(app[SETTINGS])
     yield
     await authentication.close()
 

@@ -144,7 +144,7 @@ class Jwt(Section):
         if sum(source is not None for source in sources) != 1:
             raise ValueError("exactly one of secret, jwks_file, jwks_url")
         if any(algorithm.startswith("HS") != (self.secret is not None) for algorithm in self.algorithms):
-            raise ValueError("HS algorithms with a secret, all others with jwks_file or jwks_url")
+            raise ValueError("the HS algorithms with a secret, all others with jwks_file or jwks_url")
         if self.secret is not None:
             needed = max(int(algorithm[2:]) // 8 for algorithm in self.algorithms)  # RFC 7518 section 3.2
             if len(self.secret.get_secret_value().encode()) < needed:
@@ -259,7 +259,7 @@ def _sentence(mistake: Any) -> str:
         return f"{key}: unknown key with value {_shown(mistake, key)}; expected one of {known}"
     if mistake["type"] == "missing":
         return f"{key}: missing; expected a value"
-    expected = re.sub(r"^(Value error, |Input should be )|( or instance of \w+$)", "", mistake["msg"])
+    expected = re.sub(r"^(Value error, |Input should be |value is not )|( or instance of \w+$)", "", mistake["msg"])
     return f"{key}: got {_shown(mistake, key)}; expected {expected[0].lower()}{expected[1:]}"
 
 

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from service.config import Auth, ConfigError, Settings, load_settings
+from service.config import ConfigError, Settings, load_settings
 from service.pools import Pool, settle
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 2.0  # seconds between two looks at the files
-Use: TypeAlias = Callable[[Auth], Awaitable[None]]
+Use: TypeAlias = Callable[[Settings], Awaitable[None]]
 Look: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -40,15 +40,15 @@ class Reload:
     @asynccontextmanager
     async def watching(self, interval: float = INTERVAL) -> AsyncIterator[None]:
         """Look at the files each `interval` seconds, until the end of the block."""
-        watching = asyncio.create_task(self._watch(interval))
+        watching = asyncio.create_task(self._watch(interval, await self._look()))
         try:
             yield
         finally:
             watching.cancel()
             await settle(watching)
 
-    async def _watch(self, interval: float) -> None:
-        used = seen = await self._look()
+    async def _watch(self, interval: float, used: Look) -> None:
+        seen = used
         while True:
             told = await self._told_within(interval)
             before, seen = seen, await self._look()
@@ -61,7 +61,7 @@ class Reload:
         """Read the files and take over what they say, or keep what there is."""
         try:
             settings = await self._pool.run(load_settings, self._file)
-            await self._use(settings.auth)
+            await self._use(settings)
         except (ConfigError, OSError) as error:
             log.error("the configuration cannot be used; who may call STAYS AS IT WAS until it is mended")  # noqa: TRY400
             for line in str(error).splitlines():

@@ -9,7 +9,7 @@ from service.api.auth.proxy import Proxy
 from service.api.auth.tokens import Tokens
 from service.api.auth.way import Unknown, Way
 from service.api.requests import Actor
-from service.config import Auth, ConfigError, Jwt, Settings
+from service.config import ConfigError, Jwt, Settings
 from service.pools import Pool
 
 NOBODY = (
@@ -47,8 +47,9 @@ class Authentication:
                 return actor
         raise Unknown("nothing that says who calls")
 
-    async def use(self, auth: Auth) -> None:
+    async def use(self, settings: Settings) -> None:
         """Let in whom these settings know, and nobody else, from now on. Raises ConfigError, and changes nothing."""
+        auth = checked(settings).auth
         before, jwts = self._jwts, await self._jwts_of(auth.jwt)
         self._tokens = Tokens(auth.tokens) if auth.tokens else None
         self._jwts = jwts

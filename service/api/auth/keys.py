@@ -86,7 +86,7 @@ class KeySet:
             return  # of another type: sets hold keys for more than one purpose
 
     def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
-        """By its id. A token without one means the only key there is."""
+        """By its id. A token without one means the only key that there is for its algorithm."""
         if kid is not None:
             return self._keys.get((kid, algorithm))
         suited = [key for (_, known), key in self._keys.items() if known == algorithm]
