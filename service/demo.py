@@ -45,7 +45,7 @@ async def run(port: int, say: Callable[[str], None]) -> None:
             catalog=Catalog(url=directory / "catalog.duckdb"),
             auth=Auth(tokens=(Token(name="demo", user_id=ADMIN.id, admin=True, sha256=token.sha256),)),
         )
-        await serve(settings, lambda url: say(commands(url, token.token, _first_session(directory))))
+        await serve(settings, lambda url: say(commands(url, token.token, _first_session(directory))), reloading=False)
 
 
 async def make_samples(directory: Path) -> None:

@@ -63,9 +63,13 @@ class Reload:
             settings = await self._pool.run(load_settings, self._file)
             await self._use(settings)
         except (ConfigError, OSError) as error:
-            log.error("the configuration cannot be used; who may call STAYS AS IT WAS until it is mended")  # noqa: TRY400
+            _say_unusable()
             for line in str(error).splitlines():
-                log.error("%s", line)  # noqa: TRY400
+                log.error("%s", line)  # noqa: TRY400 - the trace says nothing more
+            return
+        except Exception:  # whatever is wrong with a file, the next one is still to be read
+            _say_unusable()
+            log.exception("for a reason that nobody thought of")
             return
         self._settings = settings
         log.info("configuration read again; who may call is what it says now")
@@ -84,6 +88,10 @@ class Reload:
         jwt = self._settings.auth.jwt
         files = [file for file in (self._file, jwt.jwks_file if jwt else None) if file is not None]
         return await self._pool.run(_look_at, files)
+
+
+def _say_unusable() -> None:
+    log.error("the configuration cannot be used; who may call STAYS AS IT WAS until it is mended")
 
 
 def _look_at(files: list[Path]) -> Look:

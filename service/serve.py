@@ -1,6 +1,7 @@
 """How the application is served: the address, and how it stops."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -26,10 +27,15 @@ BACKLOG = 1024  # connections that wait for the loop; it takes them all in at on
 
 
 async def serve(
-    settings: Settings, on_ready: Callable[[str], None] = lambda url: None, config: Path | None = None
+    settings: Settings,
+    on_ready: Callable[[str], None] = lambda url: None,
+    *,
+    config: Path | None = None,
+    reloading: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
-    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed.
+    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed;
+    without `reloading` nothing is read again, and SIGHUP ends it too.
 
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
@@ -46,9 +52,8 @@ async def serve(
         on_ready(url)
         gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
         reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL])
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.tell)
-        async with reload.watching():
-            await _stop_signal(app[TRANSFERS])
+        async with reload.watching() if reloading else contextlib.nullcontext():
+            await _stop_signal(app[TRANSFERS], hang_up=reload.tell if reloading else None)
         # Still listening: who comes now is told so, with a 503.
         await app[TRANSFERS].stop(settings.server.shutdown_timeout)
     finally:
@@ -56,7 +61,8 @@ async def serve(
     log.info("stopped")
 
 
-async def _stop_signal(transfers: Transfers) -> None:
+async def _stop_signal(transfers: Transfers, hang_up: Callable[[], None] | None) -> None:
+    """Wait for it. `hang_up` is what SIGHUP does; None: it stops too."""
     stopping = asyncio.Event()
 
     def on_signal() -> None:
@@ -69,6 +75,7 @@ async def _stop_signal(transfers: Transfers) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up or on_signal)
     await stopping.wait()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.config import ConfigError, Settings, load_settings
+from service.config import ConfigError, Jwt, ProxyHeaders, Settings, Token, load_settings
 
 TOP = Path(__file__).parent.parent
 
@@ -85,6 +85,64 @@ def test_a_token_that_stands_where_its_digest_belongs_is_not_echoed(tmp_path: Pa
     assert "secret" not in str(wrong.value)
 
 
+JWT = {"issuer": "i", "audience": "a", "admin_claim": "g", "admin_value": "v", "algorithms": ["HS256"]}
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        ({"jwt": JWT}, "auth.jwt: got (not shown); expected exactly one of secret, jwks_file, jwks_url"),
+        ({"jwt": JWT | {"secret": SECRET, "jwks_file": "f"}}, "expected exactly one of secret, jwks_file, jwks_url"),
+        ({"jwt": JWT | {"secret": SECRET[1:]}}, "expected a secret of at least 32 bytes"),
+        ({"jwt": JWT | {"secret": SECRET, "algorithms": ["HS256", "HS512"]}}, "expected a secret of at least 64 bytes"),
+        ({"jwt": JWT | {"secret": SECRET, "algorithms": ["HS256", "RS256"]}}, "the HS algorithms with a secret"),
+        ({"jwt": JWT | {"jwks_file": "f"}}, "the HS algorithms with a secret"),
+        ({"jwt": JWT | {"secret": SECRET, "algorithms": []}}, "auth.jwt.algorithms"),
+        ({"jwt": JWT | {"secret": SECRET, "algorithms": ["none"]}}, "auth.jwt.algorithms[0]"),
+        ({"jwt": JWT | {"jwks_url": "http://login.example.com/"}}, "auth.jwt.jwks_url: got (not shown); expected https://"),
+        ({"jwt": JWT | {"jwks_url": "https://me:secret@login.example.com/"}}, "without a user's name"),
+        ({"jwt": JWT | {"jwks_url": "file:///etc/passwd"}}, "expected https://"),
+        ({"jwt": JWT | {"secret": SECRET, "leeway": 301}}, "auth.jwt.leeway"),
+        ({"jwt": JWT | {"sekret": SECRET}}, "auth.jwt.sekret: unknown key"),
+        ({"jwt": {"secret": SECRET}}, "auth.jwt.issuer: missing"),
+        ({"proxy": {"user_header": "X User"}}, "auth.proxy.user_header"),
+        ({"proxy": {"user_header": "U", "groups_header": "G", "admin_group": "a,b"}}, "auth.proxy.admin_group"),
+    ],
+)  # fmt: skip
+def test_half_a_way_to_authenticate_is_refused_and_no_secret_shown(
+    tmp_path: Path, auth: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load(tmp_path, yaml.safe_dump({"auth": auth}))
+    assert words in str(wrong.value)
+    assert "secret@" not in str(wrong.value)
+    assert SECRET[1:] not in str(wrong.value)
+
+
+def test_a_secret_may_come_from_the_environment_and_is_not_shown_by_the_settings(tmp_path: Path) -> None:
+    settings = load(tmp_path, yaml.safe_dump({"auth": {"jwt": JWT}}), SESSION_EXPORT__AUTH__JWT__SECRET=SECRET)
+    assert settings.auth.jwt is not None and settings.auth.jwt.secret is not None
+    assert settings.auth.jwt.secret.get_secret_value() == SECRET
+    assert SECRET not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize("text", [f"jwt: {{secret: {SECRET}}}", f"jwt_secret: {SECRET}", f"storage: [{SECRET}]"])
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load(tmp_path, text)
+    assert "(not shown)" in str(wrong.value)
+    assert SECRET not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "proxies", ["[0.0.0.0/0]", "['::/0']", "[localhost]", "[10.0.0.1/8]", "[10.0.0.0/33]", "127.0.0.1"]
+)
+def test_who_is_trusted_is_named_by_address(tmp_path: Path, proxies: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.trusted_proxies"):
+        load(tmp_path, f"server: {{trusted_proxies: {proxies}}}")
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match="no such configuration file"):
         load_settings(Path("nowhere.yaml"), {})
@@ -94,3 +152,6 @@ def test_every_key_says_what_it_means() -> None:
     for section in Settings.model_fields:
         for name, field in type(getattr(Settings(), section)).model_fields.items():
             assert field.description, f"{section}.{name}"
+    for nested in (Token, Jwt, ProxyHeaders):
+        for name, field in nested.model_fields.items():
+            assert field.description, f"{nested.__name__}.{name}"

@@ -335,9 +335,11 @@ async def test_a_server_that_answers_rubbish_lets_nobody_in_and_breaks_nothing(
     remote: World, server: KeyServer, rubbish: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answering = KeyServer(RUBBISH[rubbish])._answer
+    caplog.set_level("INFO")
     await refused_then_known(remote, server)
     assert f"auth.jwt: no keys from {server.url}" in caplog.text
     assert "no JWT is let in" in caplog.text
+    assert f"auth.jwt: keys from {server.url}: 3 again" in caplog.text
 
 
 async def _fails(_request: web.Request) -> web.StreamResponse:

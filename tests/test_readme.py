@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Settings
+from service.config import Jwt, ProxyHeaders, Settings, Token
 from tests.test_cli import configure, run, running
 from tests.world import ADMIN, World
 
@@ -115,6 +115,8 @@ def test_the_table_of_settings_names_every_key() -> None:
     for section in Settings.model_fields:
         for key in type(getattr(Settings(), section)).model_fields:
             assert f"`{section}.{key}`" in README
+    for key in (*Token.model_fields, *Jwt.model_fields, *ProxyHeaders.model_fields):
+        assert f"`{key}`" in README
 
 
 def commands(prompt: str) -> list[str]:

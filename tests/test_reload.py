@@ -114,6 +114,18 @@ async def test_a_broken_file_keeps_who_may_call_and_says_so_loudly(
     assert "read again" not in reloaded.caplog.text
 
 
+async def test_even_what_nobody_thought_of_keeps_who_may_call_and_the_watch_goes_on(reloaded: Reloaded) -> None:
+    reloaded.write(tokens(ADMIN))
+    async with reloaded.reload.watching(0.01):
+        reloaded.file.write_text("[" * 5000)  # the parser's recursion has an end
+        await reloaded.until("for a reason that nobody thought of")
+        assert "STAYS AS IT WAS" in reloaded.caplog.text
+        assert await reloaded.status(ADMIN) == 200
+        reloaded.write(tokens("new-token"))
+        await reloaded.until("configuration read again")
+    assert await reloaded.status("new-token") == 200
+
+
 async def test_a_file_that_is_mended_is_taken_over_after_a_broken_one(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN))
     async with reloaded.reload.watching(0.01):

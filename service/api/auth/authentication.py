@@ -1,5 +1,7 @@
 """The ways to say who one is that are on, and how they are replaced while the service runs."""
 
+import asyncio
+
 from aiohttp import web
 
 from service.api.auth.bearer import Bearer, Kind
@@ -88,7 +90,11 @@ class Authentication:
             return await self._pool.run(FileKeys, settings.jwks_file, settings.algorithms)
         assert settings.jwks_url is not None  # noqa: S101 - the settings have one of the three
         keys = RemoteKeys(settings.jwks_url, settings.algorithms)
-        await keys.refresh()
+        try:
+            await keys.refresh()
+        except asyncio.CancelledError:
+            await keys.close()
+            raise
         return keys
 
 

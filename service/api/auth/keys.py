@@ -119,7 +119,10 @@ class FileKeys:
 
 
 class RemoteKeys:
-    """A key set from a URL, asked in a task of its own: who has a known key never waits for the answer."""
+    """A key set from a URL, asked in a task of its own: who has a known key never waits for the answer.
+
+    aiohttp's client looks the host's name up in the loop's default executor, which nothing else here uses.
+    """
 
     def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds."""
@@ -131,6 +134,7 @@ class RemoteKeys:
         self._set: KeySet | None = None
         self._read = self._asked = -float("inf")
         self._asking: asyncio.Task[None] | None = None
+        self._failing = False
 
     async def key(self, kid: str | None, algorithm: str) -> Key | None:
         if self._clock() - self._read >= OLD:
@@ -169,6 +173,7 @@ class RemoteKeys:
         try:
             self._set = KeySet(await self._body(), self._algorithms)
         except (aiohttp.ClientError, TimeoutError, Unusable) as error:
+            self._failing = True
             log.error(  # noqa: TRY400 - the trace says nothing more
                 "auth.jwt: no keys from %s (%s); %s",
                 self._shown_url,
@@ -177,6 +182,9 @@ class RemoteKeys:
             )
         else:
             self._read = self._clock()
+            if self._failing:
+                self._failing = False
+                log.info("auth.jwt: %s again", self)
 
     async def _body(self) -> bytes:
         """Redirects are not followed: keys come from where the configuration says."""
