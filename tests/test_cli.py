@@ -86,6 +86,13 @@ def test_serve_without_a_way_to_authenticate_refuses_and_says_what_to_configure(
     assert "Traceback" not in done.stderr
 
 
+HALF_A_PROXY = {"user_header": "U", "groups_header": "G", "admin_group": "g"}
+JWT_WITHOUT_FILE = {
+    "issuer": "i", "audience": "a", "algorithms": ["RS256"], "admin_claim": "g", "admin_value": "v",
+    "jwks_file": "none.json",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
@@ -94,6 +101,8 @@ def test_serve_without_a_way_to_authenticate_refuses_and_says_what_to_configure(
         ({"catalog": {"url": "config.yaml/under/a/file.duckdb"}}, ["catalog config.yaml/under", "cannot be opened"]),
         ({"catalog": {"url": "/proc/catalog.duckdb"}}, ["catalog /proc/catalog.duckdb", "cannot be opened or made"]),
         ({"server": {"host": "192.0.2.1"}}, ["192.0.2.1"]),
+        ({"auth": {"proxy": HALF_A_PROXY}}, ["auth.proxy", "server.trusted_proxies"]),
+        ({"auth": {"jwt": JWT_WITHOUT_FILE}}, ["auth.jwt.jwks_file", "none.json"]),
     ],
 )  # fmt: skip
 def test_serve_that_cannot_start_says_why_in_one_line(

@@ -8,13 +8,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from service.config import Jwt, ProxyHeaders, Settings, Token
+from service.api.auth import checked
+from service.config import Jwt, ProxyHeaders, Settings, Token, load_settings
 from tests.test_cli import configure, run, running
 from tests.world import ADMIN, World
 
@@ -169,6 +171,17 @@ def test_every_command_of_the_service_runs(tmp_path: Path) -> None:
         else:
             done = run(*line.split(), cwd=tmp_path)
             assert done.returncode == 0, done.stderr
+
+
+def test_the_examples_of_authentication_are_settings_that_work(tmp_path: Path) -> None:
+    block = r"^((?:      (?:server|auth):.*\n(?:       .*\n)*)+)"
+    examples = re.findall(block, README, re.MULTILINE)
+    found = []
+    for example in examples:
+        (tmp_path / "config.yaml").write_text(textwrap.dedent(example))
+        found.append(checked(load_settings(tmp_path / "config.yaml", {})).auth)
+    assert [auth.jwt is not None for auth in found] == [True, False]
+    assert [auth.proxy is not None for auth in found] == [False, True]
 
 
 def test_the_two_command_lines_do_all_set_up() -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service import reload as reload_module
 from service.api.auth import AUTHENTICATION
 from service.api.parts import CONFIG_POOL
-from service.config import load_settings
+from service.config import Settings, load_settings
 from service.reload import Reload
 from tests.issuer import SECRET, ec_key, jwk, jwks, jwt_settings, key_server, sign
 from tests.test_cli import configure, run, running
@@ -69,6 +70,33 @@ async def test_a_changed_file_is_taken_over(reloaded: Reloaded) -> None:
         await reloaded.until("configuration read again")
     assert await reloaded.status("new-token") == 200
     assert await reloaded.status(ADMIN) == 401
+    assert "static tokens (auth.tokens): on, 1 known" in reloaded.caplog.text
+
+
+async def test_a_file_that_is_being_written_is_read_once_it_stands_still(
+    reloaded: Reloaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([((0, 0, 0),), ((1, 10, 0),), ((2, 20, 0),), ((3, 30, 0),)])
+    seen: list[object] = []
+
+    def look(_files: list[Path]) -> object:
+        seen.append(next(looks, ((3, 30, 0),)))
+        return seen[-1]
+
+    monkeypatch.setattr(reload_module, "_look_at", look)
+    at_reading: list[list[object]] = []
+
+    async def use(_settings: Settings) -> None:
+        at_reading.append(list(seen))
+
+    reloaded.write(tokens(ADMIN))
+    reload = Reload(load_settings(None, {}), reloaded.file, use, reloaded.service.app[CONFIG_POOL])
+    async with reload.watching(0.001):
+        await reloaded.until("configuration read again")
+        while len(seen) < 10:
+            await asyncio.sleep(0.001)
+    assert len(at_reading) == 1
+    assert at_reading[0][-2:] == [((3, 30, 0),)] * 2
 
 
 async def test_a_file_that_is_put_in_anothers_place_is_taken_over(reloaded: Reloaded, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The ways to say who one is that are on, and how they are replaced while the service runs."""
 
 import asyncio
+import logging
 
 from aiohttp import web
 
@@ -13,6 +14,8 @@ from service.api.auth.way import Unknown, Way
 from service.api.requests import Actor
 from service.config import ConfigError, Jwt, Settings
 from service.pools import Pool
+
+log = logging.getLogger(__name__)
 
 NOBODY = (
     "auth.tokens: no way to authenticate is configured, so nobody could call the service; "
@@ -50,7 +53,8 @@ class Authentication:
         raise Unknown("nothing that says who calls")
 
     async def use(self, settings: Settings) -> None:
-        """Let in whom these settings know, and nobody else, from now on. Raises ConfigError, and changes nothing."""
+        """Let in whom these settings know, and nobody else, from now on, and say so in the log. Raises ConfigError, and
+        changes nothing."""
         auth = checked(settings).auth
         before, jwts = self._jwts, await self._jwts_of(auth.jwt)
         self._tokens = Tokens(auth.tokens) if auth.tokens else None
@@ -60,6 +64,8 @@ class Authentication:
         self._ways = [Bearer(kinds)] if kinds else []
         if self._proxy is not None:
             self._ways.append(self._proxy)
+        for line in self.words():
+            log.info("%s", line)
         if before is not None and before is not jwts:
             await before.keys.close()
 
