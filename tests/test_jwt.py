@@ -347,7 +347,9 @@ async def _fails(_request: web.Request) -> web.StreamResponse:
 
 
 async def _sends_elsewhere(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPFound(f"{request.path}?again")
+    if request.query:
+        return web.Response(body=SET)  # which must not be taken
+    raise web.HTTPFound(f"{request.path}?elsewhere")
 
 
 async def _hangs_up(request: web.Request) -> web.StreamResponse:
@@ -438,14 +440,18 @@ async def test_keys_that_cannot_be_renewed_are_used_for_an_hour_and_not_longer(
 
 
 async def test_after_closing_nothing_is_asked(server: KeyServer) -> None:
-    keys = RemoteKeys(server.url, ["RS256"])
+    clock = Clock()
+    keys = RemoteKeys(server.url, ["RS256"], clock)
     server.answering = server.never
     waiting = asyncio.create_task(keys.key("rsa", "RS256"))
     while not server.asked:
         await asyncio.sleep(0)
     await keys.close()
     assert await waiting is None, "who waits gets an answer"
+    asking = keys._asking
+    clock.now += keys_module.PAUSE
     assert await keys.key("rsa", "RS256") is None
+    assert keys._asking is asking
     assert server.asked == 1
 
 

@@ -208,6 +208,9 @@ async def test_keys_from_a_url_are_not_asked_for_again_when_only_tokens_changed(
         await authentication.use(world.settings)
         assert (await service.get(PATH, token=sign(ec_key(), "ES256", kid="a"))).status == 200
         assert server.asked == 1
+        world.jwt = jwt_settings(algorithms=["ES256"], jwks_url=server.url, admin_value="others")
+        await authentication.use(world.settings)
+        assert (await service.get(PATH, token=sign(ec_key(), "ES256", kid="a"))).status == 403
         world.jwt = jwt_settings(algorithms=["HS256"], secret=SECRET)
         await authentication.use(world.settings)
         assert (await service.get(PATH, token=sign(ec_key(), "ES256", kid="a"))).status == 401
