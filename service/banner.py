@@ -1,4 +1,5 @@
-"""The first lines of the log: what is on, and aloud what an operator may not have meant."""
+"""The first lines of the log: what is on, and aloud what an operator may not have meant. Which ways to authenticate are
+on is said by those themselves, as they can change while the service runs."""
 
 import ipaddress
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from service import __version__
+from service.api.proxies import Proxies
 from service.config import Settings
 
 log = logging.getLogger(__name__)
@@ -37,22 +39,23 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     yield f"Session Export {__version__} listening on {url}"
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
     yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
-    yield f"ways to authenticate: static tokens: {len(settings.auth.tokens)}"
     yield (
         f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that "
         f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get "
         f"{settings.server.shutdown_timeout:g} s to end when the service stops"
     )
-    yield "trusted proxies: none: a caller's address is the one that connects"
+    proxies = Proxies(settings.server.trusted_proxies, settings.server.forwarded_header)
+    yield f"addresses that proxies hand on (server.trusted_proxies): {proxies}"
 
 
 def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
     """What may not have been meant, with what to do. `descriptors` is how many this process may have open; `mounts`
     is the text of /proc/self/mountinfo (proc(5))."""
-    if not is_loopback(settings.server.host):
+    if not is_loopback(settings.server.host) and not settings.server.trusted_proxies:
         yield (
             f"server.host is {settings.server.host}: other machines can connect, and tokens and sessions cross the "
-            "network in the clear; put a proxy with TLS in front and let only that one connect"
+            "network in the clear; put a proxy with TLS in front, let only that one connect, and name it in "
+            "server.trusted_proxies"
         )
     if settings.metrics.port is not None and not is_loopback(settings.metrics.host):
         yield f"metrics.host is {settings.metrics.host}: the metrics need no token, so let only Prometheus reach them"

@@ -34,11 +34,14 @@ def test_the_start_names_what_is_on(world: World) -> None:
         f"session root {world.root}",
         "layouts {email_local}, {user_id}",
         f"catalog {world.catalog}",
-        "static tokens: 2",
         "8 exports at once",
-        "trusted proxies: none",
+        "(server.trusted_proxies): off",
     ):
         assert words in lines
+
+
+def test_an_open_address_behind_a_trusted_proxy_is_no_danger() -> None:
+    assert told(server=Server.model_validate({"host": "0.0.0.0", "trusted_proxies": ["10.0.0.8"]})) == []
 
 
 def test_the_defaults_are_no_danger() -> None:

@@ -122,7 +122,7 @@ async def test_the_access_log_has_the_clients_address_and_says_when_it_came_in_p
         ip = await client_ip(service, headers)
         while not (lines := [r.getMessage() for r in caplog.records if r.name == "service.api.access"]):
             await asyncio.sleep(0)
-    assert f" {ip} 'admin1' (admin1) GET {PATH} 200 " in lines[0]
+    assert lines[0].startswith(f"{ip} 'admin1' (admin1) GET {PATH} 200 ")
     assert ("(over plain HTTP)" in lines[0]) == plain
 
 

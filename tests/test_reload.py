@@ -232,7 +232,7 @@ async def test_sighup_takes_new_tokens_over_and_cuts_no_transfer(tmp_path: Path)
     old = (tmp_path / "token").read_text()
     (tmp_path / "users.csv").write_text("id,email,name\nu1,alice@example.com,\n")
     run("users", "import", "users.csv", cwd=tmp_path)
-    with running("serve", cwd=tmp_path, until="session root") as (process, lines):
+    with running("serve", cwd=tmp_path, until=r"server\.trusted_proxies") as (process, lines):
         said = "".join(lines)
         assert "static tokens (auth.tokens): on, 1 known, 1 of them for admins, 0 expired" in said
         assert "JWTs (auth.jwt): off" in said

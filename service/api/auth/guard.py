@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from service.api.auth.authentication import AUTHENTICATION
 from service.api.auth.way import Refused, Unknown
 from service.api.parts import USERS
-from service.api.requests import ACTOR, REQUEST_ID, Actor, client_of
+from service.api.requests import ACTOR, Actor, client_of
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ async def _admin(request: web.Request) -> Actor:
 
 def _note(request: web.Request, refused: Refused) -> None:
     """Every refusal is an event, and this is the one place that sees each of them."""
-    log.warning("%s refused %d from %s: %s", request[REQUEST_ID], refused.status, client_of(request).ip, refused.reason)
+    log.warning("refused %d from %s: %s", refused.status, client_of(request).ip, refused.reason)
 
 
 def _needs_admin(request: web.Request) -> bool:
