@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from service.api.auth import keys as keys_module
 from service.api.auth.keys import KeySet, RemoteKeys, Unusable
 from service.config import ConfigError
+from service.pools import Pool
 from tests.issuer import (
     ISSUER,
     SECRET,
@@ -396,9 +397,16 @@ class Clock:
 
 
 @pytest.fixture
-async def ticking(server: KeyServer) -> AsyncIterator[tuple[RemoteKeys, Clock]]:
+def pool() -> Iterator[Pool]:
+    pool = Pool("config", 1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+async def ticking(server: KeyServer, pool: Pool) -> AsyncIterator[tuple[RemoteKeys, Clock]]:
     clock = Clock()
-    keys = RemoteKeys(server.url, ["RS256"], clock)
+    keys = RemoteKeys(server.url, ["RS256"], pool, clock)
     yield keys, clock
     await keys.close()
 
@@ -439,9 +447,16 @@ async def test_keys_that_cannot_be_renewed_are_used_for_an_hour_and_not_longer(
     assert await keys.key("rsa", "RS256") is None
 
 
-async def test_after_closing_nothing_is_asked(server: KeyServer) -> None:
+async def test_a_key_servers_name_is_looked_up_in_the_pool(server: KeyServer, pool: Pool) -> None:
+    keys = RemoteKeys(server.url.replace("127.0.0.1", "localhost"), ["RS256"], pool)
+    assert await keys.key("rsa", "RS256") is not None
+    await keys.close()
+    assert vars(asyncio.get_running_loop()).get("_default_executor") is None
+
+
+async def test_after_closing_nothing_is_asked(server: KeyServer, pool: Pool) -> None:
     clock = Clock()
-    keys = RemoteKeys(server.url, ["RS256"], clock)
+    keys = RemoteKeys(server.url, ["RS256"], pool, clock)
     server.answering = server.never
     waiting = asyncio.create_task(keys.key("rsa", "RS256"))
     while not server.asked:

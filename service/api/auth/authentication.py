@@ -38,7 +38,7 @@ class Authentication:
     """Asks the ways that are on. Nobody is let in before `use`."""
 
     def __init__(self, pool: Pool) -> None:
-        """`pool`: where the file of keys is read."""
+        """`pool`: where the file of keys is read, and the name of a key server looked up."""
         self._pool = pool
         self._tokens: Tokens | None = None
         self._jwts: Jwts | None = None
@@ -95,7 +95,7 @@ class Authentication:
         if settings.jwks_file is not None:
             return await self._pool.run(FileKeys, settings.jwks_file, settings.algorithms)
         assert settings.jwks_url is not None  # noqa: S101 - the settings have one of the three
-        keys = RemoteKeys(settings.jwks_url, settings.algorithms)
+        keys = RemoteKeys(settings.jwks_url, settings.algorithms, self._pool)
         try:
             await keys.refresh()
         except asyncio.CancelledError:

@@ -7,6 +7,7 @@ minute. When it does not answer, what is known stays good for an hour; after tha
 import asyncio
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Protocol, TypeAlias
 
 import aiohttp
 import jwt
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from service.config import ConfigError
-from service.pools import settle
+from service.pools import Pool, settle
 
 log = logging.getLogger(__name__)
 
@@ -118,19 +120,42 @@ class FileKeys:
         return f"keys from {self._file}: {len(self._set)}"
 
 
+class Resolver(AbstractResolver):
+    """Looks names up in a pool of ours; aiohttp's own does so in the loop's default executor."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The host's addresses. Raises OSError."""
+        found = await self._pool.run(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        return [
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 class RemoteKeys:
-    """A key set from a URL, asked in a task of its own: who has a known key never waits for the answer.
+    """A key set from a URL, asked in a task of its own: who has a known key never waits for the answer."""
 
-    aiohttp's client looks the host's name up in the loop's default executor, which nothing else here uses.
-    """
-
-    def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds."""
+    def __init__(
+        self, url: str, algorithms: Sequence[str], pool: Pool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`pool`: where the host's name is looked up. `clock`: seconds."""
         self._url = url
         self._shown_url = url.partition("?")[0]
         self._algorithms = algorithms
         self._clock = clock
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=Resolver(pool)), timeout=aiohttp.ClientTimeout(total=PATIENCE)
+        )
         self._set: KeySet | None = None
         self._read = self._asked = -float("inf")
         self._asking: asyncio.Task[None] | None = None
