@@ -104,6 +104,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
     if unfinished := await app[AUDIT].close_unfinished():
         log.warning("downloads that a dead server left unfinished, now in the audit log as interrupted: %d", unfinished)
     yield
+    await app[AUDIT].pay()
     database.close()
 
 

@@ -43,6 +43,8 @@ async def serve(
     connections = _connections(settings.server)
     runner = Runner(app, max_connections=connections, idle_timeout=settings.server.idle_timeout)
     await runner.setup()
+    reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL])
+    stopping = _stop_signal(app[TRANSFERS], hang_up=reload.tell if reloading else None)
     try:
         site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
         await site.start()
@@ -51,9 +53,8 @@ async def serve(
         await _check_store(app, settings)
         on_ready(url)
         gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
-        reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL])
         async with reload.watching() if reloading else contextlib.nullcontext():
-            await _stop_signal(app[TRANSFERS], hang_up=reload.tell if reloading else None)
+            await stopping.wait()
         # Still listening: who comes now is told so, with a 503.
         await app[TRANSFERS].stop(settings.server.shutdown_timeout)
     finally:
@@ -61,8 +62,11 @@ async def serve(
     log.info("stopped")
 
 
-async def _stop_signal(transfers: Transfers, hang_up: Callable[[], None] | None) -> None:
-    """Wait for it. `hang_up` is what SIGHUP does; None: it stops too."""
+def _stop_signal(transfers: Transfers, hang_up: Callable[[], None] | None) -> asyncio.Event:
+    """Set by SIGTERM and SIGINT, from now on: one that comes before the first request is served ends it as well.
+
+    `hang_up` is what SIGHUP does; None: it stops too.
+    """
     stopping = asyncio.Event()
 
     def on_signal() -> None:
@@ -76,7 +80,7 @@ async def _stop_signal(transfers: Transfers, hang_up: Callable[[], None] | None)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up or on_signal)
-    await stopping.wait()
+    return stopping
 
 
 def _connections(server: Server) -> int:

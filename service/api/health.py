@@ -26,7 +26,7 @@ async def readyz(request: web.Request) -> web.Response:
     if app[TRANSFERS].stopping:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.")
     parts: dict[str, Awaitable[object]] = {
-        "catalog": app[DATABASE].query("SELECT 1"),
+        "catalog": app[DATABASE].check(),
         "store": app[FILES_POOL].run(app[STORE].check),
     }
     answers = await asyncio.gather(*(_answers(part) for part in parts.values()))

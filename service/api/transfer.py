@@ -292,11 +292,13 @@ class Transfers:
                 cause,
                 exc_info=None if isinstance(cause, StoreError | CatalogError) else cause,
             )
+        ended = transfer.ended(outcome)
         try:
-            await self._audit.write(transfer.ended(outcome))
+            await self._audit.write(ended)
         except CatalogError as error:
+            self._audit.owe(ended)
             log.error(  # noqa: TRY400 - the database's own sentence says all
-                "the outcome of %s to %s is not in the audit log; the next start will write it as interrupted: %s",
+                "the outcome of %s to %s is not in the audit log yet; it will be once that takes rows again: %s",
                 transfer.record.resource,
                 who(transfer.request),
                 error,

@@ -5,7 +5,10 @@ user, resource and correlation id; a started row that found no partner is one wh
 """
 
 import asyncio
+import contextlib
 import json
+import logging
+import threading
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +16,8 @@ from typing import Any
 
 from service.catalog.database import CatalogError, Cursor, Database, now, utc
 from service.pools import settle
+
+log = logging.getLogger(__name__)
 
 DOWNLOADS = ("session_bulk_download", "session_download")
 MAX_INTEGER = 2**31 - 1  # of the column duration_ms: 24 days in milliseconds
@@ -100,6 +105,8 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.failures = 0  # rows that could not be written, since the start
+        self._owed: list[Event] = []
+        self._paying = threading.Lock()  # whoever holds it writes what is owed
 
     async def write(self, event: Event) -> None:
         """Add a row; it is on disk when this returns. Raises CatalogError.
@@ -107,8 +114,13 @@ class AuditLog:
         Whoever is cancelled meanwhile (its client left) waits for the row all the same; CancelledError means that it
         is on disk.
         """
+
+        def work(cursor: Cursor) -> None:
+            _add(cursor, event)
+            self._pay(cursor)
+
         try:
-            row = self._database.run(lambda cursor: _add(cursor, event))
+            row = self._database.run(work)
             try:
                 await asyncio.shield(row)
             except asyncio.CancelledError:
@@ -118,6 +130,27 @@ class AuditLog:
         except CatalogError:
             self.failures += 1
             raise
+
+    def owe(self, event: Event) -> None:
+        """Keep a row that could not be written; the next one that can be brings it along, or `pay` does."""
+        self._owed.append(event)
+
+    async def pay(self) -> None:
+        """Write the rows that are owed, as far as that is possible. For the end of the service; raises nothing."""
+        if self._owed:
+            with contextlib.suppress(CatalogError):  # the line below says what it means
+                await self._database.run(self._pay)
+        if self._owed:
+            log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", len(self._owed))
+
+    def _pay(self, cursor: Cursor) -> None:
+        with self._paying:
+            while self._owed:
+                try:
+                    _add(cursor, self._owed[0])
+                except CatalogError:
+                    return
+                del self._owed[0]
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
         """A page of what the user did, newest first. Raises CatalogError."""

@@ -1,14 +1,22 @@
-"""The DuckDB file: one connection, a cursor for each thread of its pool, the schema.
+"""The DuckDB file: one connection, a cursor for each piece of work, the schema.
 
-A connection shared between threads gives wrong results; a cursor for each thread does not. Times are kept as naive
-UTC: DuckDB shifts aware ones into the host's zone.
+- A connection shared between threads gives wrong results; a cursor for each piece of work does not.
+- After some failures (a checkpoint on a full disk) DuckDB refuses everything until the file is opened again. That is
+  done here, by the next work that comes.
+- DuckDB goes on as if nothing were wrong when the file is removed or replaced, and all rows would be lost. Nothing is
+  read or written then, until the file is back.
+- Times are kept as naive UTC: DuckDB shifts aware ones into the host's zone.
 """
 
 import asyncio
+import logging
+import math
 import re
+import shutil
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +29,24 @@ from service.pools import Pool
 T = TypeVar("T")
 Row = dict[str, Any]
 
+log = logging.getLogger(__name__)
+
+FRESH = 1  # seconds that a successful check of readiness holds: it writes, and anybody may ask for it
+PAUSE = 1  # seconds between attempts to open the file again
+
+ROOM = 1024 * 1024  # bytes that must be free: in a full disk's last block there is room for WRITE, and not for a row
+
+# The smallest change that reaches the disk: about 70 bytes, and no row.
+WRITE = "SELECT nextval('readiness')"
+
+# What an operator can do about words in DuckDB's own sentences.
+REMEDIES = {
+    "No space left on device": "free space on the catalog's disk, the service then goes on by itself",
+    "Disk quota exceeded": "raise the quota on the catalog's disk, the service then goes on by itself",
+    "Read-only file system": "make the catalog's file system writable, the service then goes on by itself",
+    "Permission denied": "let the service's user read and write the catalog's file and directory",
+}
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime.min.replace(tzinfo=UTC) - EPOCH
 LATEST = datetime.max.replace(tzinfo=UTC) - EPOCH
@@ -30,12 +56,16 @@ class CatalogError(Exception):
     """A query failed. The text is for the log, never for a client."""
 
 
+class CatalogInvalidated(CatalogError):
+    """DuckDB has given up: nothing works any more until the file is opened again."""
+
+
 class CatalogUnusable(CatalogError):
     """The catalog cannot be opened; the text is one line that tells an operator why."""
 
 
 class Cursor:
-    """One thread's way to the database. Errors come as CatalogError."""
+    """A piece of work's way to the database. Errors come as CatalogError."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
@@ -64,48 +94,40 @@ class Database:
 
     def __init__(self, path: Path, pool: Pool, memory_limit: str) -> None:
         """Open the file, making it and its directory when missing. Blocks. Raises CatalogUnusable."""
+        self._path = path
         self._pool = pool
-        self._local = threading.local()
+        self._memory_limit = memory_limit
         self._closed = False
+        self._checked = -math.inf  # when something could last be written, on the monotonic clock
+        self._using = 0  # threads that work with the connection
+        self._changed = threading.Condition()  # guards what follows, and says that it or `_using` is another
+        self._usable = True
+        self._attempted = -math.inf  # when it was last tried to open the file again
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = duckdb.connect(
-                path,
-                config={
-                    "memory_limit": memory_limit,
-                    # Queries run in the pool's threads; more inside DuckDB would take cores from the exports.
-                    "threads": 1,
-                    # Bytes of log after which it is merged into the file. After a kill the start plays it back, row
-                    # by row: 4,000 rows take a second, DuckDB's default of 16 MB five.
-                    "checkpoint_threshold": "2MB",
-                    # No statement of ours reads files or loads code, so none ever shall.
-                    "enable_external_access": False,
-                    "autoinstall_known_extensions": False,
-                    "autoload_known_extensions": False,
-                },
-            )
-        except (duckdb.Error, OSError) as error:
+        except OSError as error:
             raise CatalogUnusable(_why_unusable(path, error)) from error
-        try:
-            with _translated():
-                self._connection.execute(files(__package__).joinpath("schema.sql").read_text("utf-8"))
-                self._connection.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL lock_configuration = true")
-        except CatalogError as error:
-            self._connection.close()
-            raise CatalogUnusable(f"catalog {path}: its tables cannot be made: {error}") from error
+        self._connection = _connected(path, memory_limit)
+        self._file = _identity(path)
 
     def run(self, work: Callable[[Cursor], T]) -> asyncio.Future[T]:
-        """Run `work` in a thread of the catalog's pool, with that thread's cursor. Raises CatalogError.
+        """Run `work` in a thread of the catalog's pool, with a cursor of its own. Raises CatalogError.
 
         It is handed in at once, not only when it is awaited: `close` waits for it.
         """
         if self._closed:
             raise CatalogError("the catalog is closed")
-        return self._pool.run(lambda: work(self._cursor()))
+        return self._pool.run(self._work, work)
 
     async def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """One statement; its rows. Raises CatalogError."""
         return await self.run(lambda cursor: cursor.query(sql, parameters))
+
+    async def check(self) -> None:
+        """Raises CatalogError unless rows can be written: something is, unless that went well a moment ago."""
+        if time.monotonic() - self._checked > FRESH:
+            await self.run(self._check)
+            self._checked = time.monotonic()
 
     def close(self) -> None:
         """Let the queries that were handed in end, then write everything into the file. May be called twice."""
@@ -113,21 +135,124 @@ class Database:
         self._pool.close()
         self._connection.close()
 
-    def _cursor(self) -> Cursor:
-        if not hasattr(self._local, "cursor"):
-            with _translated():
-                self._local.cursor = Cursor(self._connection.cursor())
-        cursor: Cursor = self._local.cursor
-        return cursor
+    def _check(self, cursor: Cursor) -> None:
+        cursor.query(WRITE)
+        try:
+            free = shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise CatalogError(f"catalog {self._path}: {error}") from error
+        if free < ROOM:
+            raise CatalogError(f"catalog {self._path}: its disk is full; free space")
+
+    def _work(self, work: Callable[[Cursor], T]) -> T:
+        try:
+            with self._in_use() as connection, closing(_cursor(connection)) as cursor:
+                return work(Cursor(cursor))
+        except CatalogError as error:
+            self._checked = -math.inf
+            if isinstance(error, CatalogInvalidated):
+                self._give_up(error)
+            raise
+
+    @contextmanager
+    def _in_use(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The connection, which stays open inside; one that has become unusable is replaced before."""
+        with self._changed:
+            while not self._usable and self._using:
+                self._changed.wait()
+            if not self._usable:
+                self._open_again()
+            if _identity(self._path) != self._file:
+                raise CatalogError(f"catalog {self._path}: the file is gone or another; put it back, or restart")
+            self._using += 1
+            connection = self._connection
+        try:
+            yield connection
+        finally:
+            with self._changed:
+                self._using -= 1
+                self._changed.notify_all()
+
+    def _give_up(self, error: CatalogInvalidated) -> None:
+        with self._changed:
+            if self._usable:
+                log.error("catalog %s: DuckDB gave up, it will be opened again: %s", self._path, error)
+            self._usable = False
+
+    def _open_again(self) -> None:
+        """Nobody uses the connection. Raises CatalogError."""
+        if time.monotonic() - self._attempted < PAUSE:
+            raise CatalogError(f"catalog {self._path}: could not be opened again a moment ago")
+        self._attempted = time.monotonic()
+        self._connection.close()  # or DuckDB would hand out the one that gave up
+        if _identity(self._path) is None:
+            raise CatalogUnusable(f"catalog {self._path}: the file is gone; put it back, or restart")
+        self._connection = _connected(self._path, self._memory_limit)
+        self._file = _identity(self._path)
+        self._usable = True
+        log.warning("catalog %s: open again", self._path)
+
+
+def _connected(path: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """The file, opened or made, with its tables. Raises CatalogUnusable."""
+    try:
+        connection = duckdb.connect(
+            path,
+            config={
+                "memory_limit": memory_limit,
+                # Queries run in the pool's threads; more inside DuckDB would take cores from the exports.
+                "threads": 1,
+                # Bytes of log after which it is merged into the file. After a kill the start plays it back, row by
+                # row: 4,000 rows take a second, DuckDB's default of 16 MB five.
+                "checkpoint_threshold": "2MB",
+                # No statement of ours reads files or loads code, so none ever shall.
+                "enable_external_access": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+    except (duckdb.Error, OSError) as error:
+        raise CatalogUnusable(_why_unusable(path, error)) from error
+    try:
+        with _translated():
+            connection.execute(files(__package__).joinpath("schema.sql").read_text("utf-8"))
+            connection.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL lock_configuration = true")
+    except CatalogError as error:
+        connection.close()
+        raise CatalogUnusable(f"catalog {path}: its tables cannot be made: {error}") from error
+    return connection
+
+
+def _cursor(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    with _translated():
+        return connection.cursor()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there, if one is."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
-def _translated() -> Any:
+def _translated() -> Iterator[None]:
     try:
         yield
+    except (duckdb.FatalException, duckdb.InternalException) as error:
+        raise CatalogInvalidated(_sentence(error)) from error
     # duckdb raises RuntimeError for a value it cannot convert, such as text with a lone surrogate
     except (duckdb.Error, RuntimeError) as error:
-        raise CatalogError(" ".join(str(error).split())) from error
+        raise CatalogError(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    """The error in one line, with what can be done about it where that is known."""
+    text = " ".join(str(error).split())
+    remedies = [remedy for words, remedy in REMEDIES.items() if words in text]
+    return "; ".join([text, *remedies])
 
 
 def _why_unusable(path: Path, error: Exception) -> str:
@@ -136,7 +261,7 @@ def _why_unusable(path: Path, error: Exception) -> str:
         return f"catalog {path}: another process holds it: PID {holder[2]}, {holder[1]}; stop that one first"
     if "not a valid DuckDB database file" in text:
         return f"catalog {path}: not a DuckDB database file; move it away, or set catalog.url to another"
-    return f"catalog {path}: cannot be opened or made: {text}"
+    return f"catalog {path}: cannot be opened or made: {_sentence(error)}"
 
 
 def now() -> datetime:

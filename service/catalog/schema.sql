@@ -39,3 +39,6 @@ CREATE TABLE IF NOT EXISTS audit_log (
     client_kind    VARCHAR,
     correlation_id VARCHAR
 );
+
+-- Counts checks of readiness, which must write something to know that rows can be written.
+CREATE SEQUENCE IF NOT EXISTS readiness CYCLE;

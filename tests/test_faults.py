@@ -1,0 +1,264 @@
+"""Disks that fill, catalogs that break, session roots that go: told clearly, and healed without a restart."""
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service.api.parts import DATABASE
+from service.catalog import CatalogError
+from service.catalog.database import Cursor
+from tests.world import Answer, World, assert_problem
+
+EXPORT = "u-1/sessions/download-all"
+DOWNLOAD = "u-1/sessions/a.jsonl/download"
+HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered between two requests."""
+    monkeypatch.setattr("service.catalog.database.FRESH", 0)
+    monkeypatch.setattr("service.catalog.database.PAUSE", 0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 4 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all space that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+async def ready(service: World) -> Answer:
+    return await service.get("/readyz", token=None)
+
+
+async def assert_down(service: World) -> None:
+    """Nothing leaves, and everybody is told."""
+    for path in (DOWNLOAD, EXPORT):
+        answer = await service.get(path)
+        assert_problem(answer, 503, "The catalog does not answer.")
+        assert "Retry-After" in answer.headers
+    assert_problem(await ready(service), 503, "Not answering: catalog.")
+    assert (await service.get("/healthz", token=None)).status == 200
+
+
+async def assert_up(service: World) -> None:
+    assert (await ready(service)).status == 200
+    assert (await service.get(DOWNLOAD)).body == b"{}\n"
+    assert (await service.get(EXPORT)).status == 200
+    started, ended = (await service.audit("session%_started"), await service.audit("session%download"))
+    assert len(started) == len(ended), "each with its outcome"
+
+
+async def exhaust(service: World) -> None:
+    """Downloads until one is refused: the log's last page may have room for a few rows."""
+    for _ in range(100):
+        try:
+            if (await service.get(DOWNLOAD)).status == 503:
+                return
+        except aiohttp.ClientPayloadError:  # the first row had room, the second none
+            return
+    pytest.fail("the disk is full, and rows are written")
+
+
+@pytest.mark.parametrize("where", ["write", "checkpoint"])
+async def test_a_full_disk_under_the_catalog(
+    world: World, small_disk: Path, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """A write that fails leaves DuckDB usable; a checkpoint that fails does not, it must be opened again."""
+    world.catalog = small_disk / "catalog.duckdb"
+    service = await world.start()
+    service.file("a.jsonl")
+    filler = fill(small_disk)
+    if where == "checkpoint":
+        await assert_checkpoint_is_fatal(service)
+    await exhaust(service)
+    await assert_down(service)
+    assert "No space left on device" in caplog.text
+    assert "free space on the catalog's disk" in caplog.text
+    filler.unlink()
+    await assert_up(service)
+    assert ("open again" in caplog.text) == (where == "checkpoint")
+
+
+async def assert_checkpoint_is_fatal(service: World) -> None:
+    with pytest.raises(CatalogError, match="FATAL"):
+        await service.sql("CHECKPOINT")
+
+
+async def break_fatally(service: World) -> None:
+    """Without a file system of one's own: the process may write no file longer than the catalog is."""
+    await service.sql("CREATE TABLE filler AS SELECT range AS n, hash(range) AS h FROM range(100000)")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (service.catalog.stat().st_size, limits[1]))
+    try:
+        await assert_checkpoint_is_fatal(service)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+async def test_after_a_fatal_failure_the_catalog_is_opened_again_with_all_its_rows(service: World) -> None:
+    service.file("a.jsonl")
+    await asyncio.gather(*(service.get(DOWNLOAD) for _ in range(20)))
+    await break_fatally(service)
+    answers = await asyncio.gather(*(service.get(DOWNLOAD) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}, "the first one opens it, the others wait for that"
+    await assert_up(service)
+    assert len(await service.audit("session_download")) == 41
+
+
+@pytest.mark.parametrize("cause", ["gone", "locked", "broken"])
+async def test_a_catalog_that_cannot_be_opened_again_is_tried_until_it_can(
+    service: World, caplog: pytest.LogCaptureFixture, cause: str
+) -> None:
+    service.file("a.jsonl")
+    await break_fatally(service)
+    aside = service.catalog.with_suffix(".aside")
+    service.catalog.rename(aside)
+    await assert_down(service)
+    assert "the file is gone; put it back, or restart" in caplog.text
+    if cause == "locked":
+        aside.rename(service.catalog)
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, service.catalog], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            await assert_down(service)
+        assert f"another process holds it: PID {holder.pid}" in caplog.text
+    else:
+        if cause == "broken":
+            service.catalog.write_bytes(b"this is no database\n" * 1000)
+            await assert_down(service)
+            assert "not a DuckDB database file; move it away" in caplog.text
+        aside.rename(service.catalog)
+    await assert_up(service)
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+async def test_no_row_goes_into_a_file_that_nobody_will_find(
+    service: World, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    """DuckDB itself goes on with the file that it has open, and all rows would be lost."""
+    service.file("a.jsonl")
+    aside = service.catalog.with_suffix(".aside")
+    service.catalog.rename(aside)
+    if what == "replaced":
+        service.catalog.write_bytes(aside.read_bytes())
+    await assert_down(service)
+    assert "the file is gone or another; put it back, or restart" in caplog.text
+    aside.rename(service.catalog)
+    await assert_up(service)
+
+
+@pytest.mark.parametrize("path", [EXPORT, DOWNLOAD])
+@pytest.mark.parametrize("when", ["the next row", "the end"])
+async def test_an_outcome_that_could_not_be_written_comes_later(world: World, path: str, when: str) -> None:
+    service = await world.start()
+    service.file("a.jsonl", os.urandom(20_000_000))
+    aside = service.catalog.with_suffix(".aside")
+    async with service.request(path) as response:
+        await response.content.readexactly(1000)
+        service.catalog.rename(aside)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    aside.rename(service.catalog)
+    assert await service.audit("session%download") == []
+    if when == "the next row":
+        await service.get("u-1/activity")
+    else:
+        await service.stop()
+        service = await world.start()
+    (row,) = await service.audit("session%download")
+    assert row["result"] == "error", "not interrupted: the service knows how it ended"
+    assert json.loads(row["params"])["bytes_sent"] > 1000
+
+
+@pytest.mark.parametrize(
+    "how", ["missing", "a file", "a link to nowhere", "permission denied", "input/output error", "stale"]
+)
+async def test_a_session_root_that_fails_while_the_service_runs(
+    service: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """It may be a mount that fails: what the system says is given where the root is opened."""
+    service.file("a.jsonl")
+    errors = {
+        "permission denied": PermissionError(13, how),
+        "input/output error": OSError(5, how),
+        "stale": OSError(116, how),
+    }
+    aside = service.root.with_suffix(".aside")
+    with monkeypatch.context() as patched:
+        if how in errors:
+            real = os.open
+
+            def refusing(target: object, *arguments: object, **keywords: object) -> int:
+                if target == service.root:
+                    raise errors[how]
+                return real(target, *arguments, **keywords)  # type: ignore[arg-type]
+
+            patched.setattr("service.store.local.os.open", refusing)
+        else:
+            service.root.rename(aside)
+        if how == "a file":
+            service.root.touch()
+        elif how == "a link to nowhere":
+            service.root.symlink_to("nowhere")
+        for path in ("u-1/sessions", DOWNLOAD, EXPORT):
+            assert_problem(await service.get(path), 503, "The session store does not answer.")
+        assert_problem(await ready(service), 503, "Not answering: store.")
+    assert str(service.root) in caplog.text or how in caplog.text
+    if how not in errors:
+        service.root.unlink(missing_ok=True)
+        aside.rename(service.root)
+    await assert_up(service)
+    assert len(await service.audit("session%_started")) == 2, "none of what was refused"
+
+
+async def test_the_catalog_is_not_closed_under_work_that_is_going_on(service: World) -> None:
+    """What began before the failure ends before the file is opened again."""
+    database = service.app[DATABASE]
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(cursor: Cursor) -> list[dict[str, object]]:
+        begun.set()
+        assert release.wait(30)
+        return cursor.query("SELECT 1 AS one")
+
+    holding = database.run(slow)
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    await break_fatally(service)
+    healing = asyncio.create_task(ready(service))
+    await asyncio.sleep(0.05)  # nothing tells that a thread waits; if it did not, this would be enough to close
+    assert not healing.done()
+    release.set()
+    with pytest.raises(CatalogError, match="invalidated"):
+        await holding
+    assert (await healing).status == 200
