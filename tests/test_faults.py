@@ -257,8 +257,9 @@ async def test_the_catalog_is_not_closed_under_work_that_is_going_on(service: Wo
     await break_fatally(service)
     healing = asyncio.create_task(ready(service))
     await asyncio.sleep(0.05)  # nothing tells that a thread waits; if it did not, this would be enough to close
-    assert not healing.done()
+    early = healing.done()
     release.set()
+    assert not early
     with pytest.raises(CatalogError, match="invalidated"):
         await holding
     assert (await healing).status == 200
