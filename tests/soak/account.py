@@ -15,7 +15,7 @@ OUTCOMES = {
     "broken": {"error", "interrupted"},
     "left": {"aborted", "success", "interrupted", "error"},
     "stalled": {"aborted", "success", "interrupted", "error"},  # the kernel's buffers may have taken all
-    "refused": set[str](),
+    "refused": {"error"},  # a file that was cut short before its first byte left
     "unanswered": {"aborted", "success", "interrupted", "error"},
 }
 
@@ -65,7 +65,6 @@ def _contradiction(attempt: Attempt, rows: list[tuple[str, str]], *, finished: b
         "bytes without a row": attempt.received > 0 and not started,
         "a complete response without its row": attempt.end == "complete" and outcomes != ["success"],
         "no outcome": finished and len(outcomes) < started,
-        "a row for what was refused": attempt.end == "refused" and started > 0,
         "another outcome than the client saw": not allowed.issuperset(outcomes),
     }
     return next((problem for problem, holds in problems.items() if holds), None)

@@ -19,6 +19,7 @@ from tests.soak.server import Service
 
 USER = "u-1"
 SESSIONS = f"/api/admin/users/{USER}/sessions"
+PAUSE = 0.2  # seconds that a client waits after it got no answer, or not all of it
 LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 
@@ -57,7 +58,8 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Load"]:
         """The clients' tasks; they begin with `resume`."""
-        connector = aiohttp.TCPConnector(limit=0)
+        # Kept alive for less time than whoever counts descriptors waits: an idle connection is one of them.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=0.5)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(120)) as self._session:
             tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
             tasks.append(asyncio.create_task(self._change()))
@@ -92,7 +94,7 @@ class Load:
                 await self._chance.choices(list(kinds), list(kinds.values()))[0]()
             except LOST:
                 self.answered["no answer"] += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(PAUSE)
             finally:
                 self._busy -= 1
                 self._idle.set()
@@ -161,7 +163,7 @@ class Load:
             assert response.connection is not None
             assert isinstance(response.connection.transport, asyncio.Transport)
             response.connection.transport.pause_reading()
-            await asyncio.sleep(self._chance.uniform(0.1, 4))
+            await asyncio.sleep(self._chance.uniform(0.1, 8))
             response.close()
 
         await self._transfer(*self._chance.choice(self._long()), take)
@@ -198,7 +200,7 @@ class Load:
                 else:
                     attempt.end = "refused"
         except LOST:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(PAUSE)
         finally:
             attempt.died = self.deaths > attempt.deaths
         return attempt

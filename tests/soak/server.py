@@ -19,11 +19,11 @@ REPOSITORY = Path(__file__).parents[2]
 class Service:
     """`root` and `catalog` are there before the first start; it may be started again and again."""
 
-    def __init__(self, directory: Path, *, catalog: Path | None = None, **sections: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
         """`sections` are those of config.yaml, as far as they differ from the defaults."""
         self.root = directory / "root"
         self.root.mkdir(exist_ok=True)
-        self.catalog = catalog or directory / "catalog.duckdb"
+        self.catalog = directory / "catalog.duckdb"
         self.lines: list[str] = []  # of the log, of all lives
         self.pid = 0
         self.url = ""
