@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from service.api.parts import DATABASE
-from service.catalog import CatalogError
+from service.catalog import CatalogError, CatalogUnusable
 from service.catalog.database import Cursor
 from tests.world import Answer, World, assert_problem
 
@@ -159,6 +159,24 @@ async def test_a_catalog_that_cannot_be_opened_again_is_tried_until_it_can(
             assert "not a DuckDB database file; move it away" in caplog.text
         aside.rename(service.catalog)
     await assert_up(service)
+
+
+@pytest.mark.parametrize("what", ["file", "log"])
+async def test_a_damaged_catalog_stops_the_start_with_what_to_do(world: World, what: str) -> None:
+    """A block whose checksum is wrong, in the file or in the log that a death left."""
+    service = await world.start()
+    aside = world.catalog.with_suffix(".aside")
+    shutil.copy(world.catalog, aside)
+    shutil.copy(f"{world.catalog}.wal", f"{aside}.wal")
+    await service.stop()
+    damaged = aside if what == "file" else Path(f"{aside}.wal")
+    content = bytearray(damaged.read_bytes())
+    for position in range(4200 if what == "file" else len(content) // 2, len(content), 4096):
+        content[position] ^= 0xFF
+    damaged.write_bytes(content)
+    world.catalog = aside
+    with pytest.raises(CatalogUnusable, match="restore the catalog from a backup"):
+        await world.start()
 
 
 @pytest.mark.parametrize("what", ["removed", "replaced"])

@@ -44,6 +44,7 @@ REMEDIES = {
     "No space left on device": "free space on the catalog's disk, the service then goes on by itself",
     "Disk quota exceeded": "raise the quota on the catalog's disk, the service then goes on by itself",
     "Read-only file system": "make the catalog's file system writable, the service then goes on by itself",
+    "Corrupt": "restore the catalog from a backup; to move it and its .wal away begins an empty one",
     "Permission denied": "let the service's user read and write the catalog's file and directory",
 }
 
