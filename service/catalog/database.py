@@ -143,16 +143,14 @@ class Database:
         except OSError as error:
             raise CatalogError(f"catalog {self._path}: {error}") from error
         if free < ROOM:
-            raise CatalogError(f"catalog {self._path}: its disk is full; free space")
+            raise CatalogError(f"catalog {self._path}: {REMEDIES['No space left on device']}")
 
     def _work(self, work: Callable[[Cursor], T]) -> T:
         try:
             with self._in_use() as connection, closing(_cursor(connection)) as cursor:
                 return work(Cursor(cursor))
-        except CatalogError as error:
+        except CatalogError:
             self._checked = -math.inf
-            if isinstance(error, CatalogInvalidated):
-                self._give_up(error)
             raise
 
     @contextmanager
@@ -169,6 +167,9 @@ class Database:
             connection = self._connection
         try:
             yield connection
+        except CatalogInvalidated as error:  # said while it still counts as in use: it is this one that gave up
+            self._give_up(error)
+            raise
         finally:
             with self._changed:
                 self._using -= 1
@@ -183,7 +184,7 @@ class Database:
     def _open_again(self) -> None:
         """Nobody uses the connection. Raises CatalogError."""
         if time.monotonic() - self._attempted < PAUSE:
-            raise CatalogError(f"catalog {self._path}: could not be opened again a moment ago")
+            raise CatalogError(f"catalog {self._path}: was tried to be opened again a moment ago, in vain")
         self._attempted = time.monotonic()
         self._connection.close()  # or DuckDB would hand out the one that gave up
         if _identity(self._path) is None:
