@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.catalog import User
 from tests.soak.account import Log, contradictions, ends
 from tests.soak.files import Files
-from tests.soak.load import USER, Load
+from tests.soak.load import USERS, Load
 from tests.soak.server import Service
 
 # Small pools, so that all of their threads have begun before they are first counted.
@@ -67,7 +66,7 @@ class Soak:
 
     async def run(self) -> list[str]:
         """What went wrong; prints the account."""
-        await self._service.add_users(User(USER, "alice@example.com", None))
+        await self._service.add_users(*USERS)
         await self._service.start()
         async with self._load.running():
             self._load.resume()

@@ -14,10 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.catalog import User
 from tests.soak.account import Log, contradictions, ends
 from tests.soak.files import Files
-from tests.soak.load import USER, Load
+from tests.soak.load import USERS, Load
 from tests.soak.server import Service
 
 
@@ -26,7 +25,7 @@ async def die_often(directory: Path, times: int, seed: int) -> list[str]:
     chance = random.Random(seed)
     service = Service(directory, exports={"stall_timeout": 2}, server={"port": 0, "shutdown_timeout": 5})
     files = Files(service.root / "alice", chance)
-    await service.add_users(User(USER, "alice@example.com", None))
+    await service.add_users(*USERS)
     load = Load(service, files, chance)
     seen: set[str] = set()
     finished = 0  # attempts of earlier lives

@@ -14,10 +14,12 @@ from typing import Any
 
 import aiohttp
 
+from service.catalog import User
 from tests.soak.files import Files
 from tests.soak.server import Service
 
 USER = "u-1"
+USERS = (User(USER, "alice@example.com", "Alice"), User("admin1", "admin1@example.com", None))
 SESSIONS = f"/api/admin/users/{USER}/sessions"
 PAUSE = 0.2  # seconds that a client waits after it got no answer, or not all of it
 LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
