@@ -21,7 +21,7 @@ from tests.soak.server import Service
 USER = "u-1"
 USERS = (User(USER, "alice@example.com", "Alice"), User("admin1", "admin1@example.com", None))
 SESSIONS = f"/api/admin/users/{USER}/sessions"
-PAUSE = 0.2  # seconds that a client waits after it got no answer, or not all of it
+PAUSE = 0.2  # seconds that a client waits after no answer, not all of it, or a 503
 LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 
@@ -122,7 +122,9 @@ class Load:
         async with self._session.get(self._service.url + path, headers=self._service.headers) as response:
             text = await response.read()
             self.answered[f"{name} {response.status}"] += 1
-            if response.status not in (200, 503):
+            if response.status == 503:
+                await asyncio.sleep(PAUSE)
+            elif response.status != 200:
                 self.wrong.append(f"{path}: {response.status} {text!r}")
             return json.loads(text) if response.status == 200 else None
 
@@ -201,6 +203,7 @@ class Load:
                     await take(attempt, response)
                 else:
                     attempt.end = "refused"
+                    await asyncio.sleep(PAUSE if response.status == 503 else 0)
         except LOST:
             await asyncio.sleep(PAUSE)
         finally:
