@@ -164,7 +164,8 @@ class Load:
         async def take(attempt: Attempt, response: aiohttp.ClientResponse) -> None:
             attempt.received = len(await response.content.read(1))
             attempt.end = "stalled"
-            assert response.connection is not None
+            if response.connection is None:  # all of it was there already
+                return
             assert isinstance(response.connection.transport, asyncio.Transport)
             response.connection.transport.pause_reading()
             await asyncio.sleep(self._chance.uniform(0.1, 8))
