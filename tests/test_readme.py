@@ -4,70 +4,20 @@ import asyncio
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from service.api.auth import checked
 from service.config import Jwt, ProxyHeaders, Settings, Token, load_settings
+from tests.nginx import README, location, needs_nginx, nginx
 from tests.test_cli import configure, run, running
 from tests.world import ADMIN, World
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
-
-NGINX = """
-daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr; user {user};
-events {{}}
-http {{
-    access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    server {{ listen 127.0.0.1:{port}; {location} }}
-}}
-"""
-
-needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-
-
-def location() -> str:
-    """The README's block."""
-    (block,) = re.findall(r"^    (location /api/ \{.*?^    \})$", README, re.MULTILINE | re.DOTALL)
-    return str(block)
-
-
-@asynccontextmanager
-async def nginx(directory: Path, service: World, block: str) -> AsyncIterator[str]:
-    """A real nginx in front of the service; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = directory / "nginx.conf"
-    block = block.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{service.running.port}")
-    user = "root" if os.geteuid() == 0 else "nobody"
-    config.write_text(NGINX.format(directory=directory, port=port, location=block, user=user))
-    process = await asyncio.create_subprocess_exec(
-        "nginx", "-p", directory, "-c", config, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                assert process.returncode is None, "nginx did not start"
-                await asyncio.sleep(0.01)
-            else:
-                writer.close()
-                break
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
