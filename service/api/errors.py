@@ -89,6 +89,8 @@ def problem_of(request: web.BaseRequest, error: Exception) -> Problem:  # noqa: 
             return invalid_query(error)
         case web.HTTPException():
             return _of_http_exception(error)
+        case ConnectionError() if request.transport is None or request.transport.is_closing():
+            return Problem(HTTPStatus.BAD_REQUEST, "The client left.")  # nobody reads it, and nothing has failed
     log.error("unexpected error", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log has the cause under this request id.")
 

@@ -11,6 +11,8 @@ import array
 import asyncio
 import fcntl
 import logging
+import socket
+import struct
 import termios
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 # Bytes that are held back until the outcome is on disk: enough that nothing takes the rest for the whole (a ZIP's end
 # is in them), and no more, since what comes before must have left when the row says "success".
 TAIL = 1024
+
+AT_ONCE = struct.pack("ii", True, 0)  # struct linger: on, for no second
 
 LONG = 60  # seconds after which, and then each time, a transfer says how far it is
 
@@ -145,8 +149,11 @@ class Transfer:
         return transport.get_write_buffer_size() + queued[0]
 
     def cut_off(self) -> None:
-        if self.request.transport is not None:
-            self.request.transport.abort()
+        """With a reset, so that the kernel does not keep what the client has not taken (socket(7), SO_LINGER)."""
+        transport = self.request.transport
+        if transport is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            transport.abort()
 
 
 class Transfers:
@@ -171,13 +178,16 @@ class Transfers:
     ) -> web.StreamResponse:
         """Send the body as the response, with its two audit rows. Closes `body`.
 
-        Raises CatalogError, before anything is sent, when the first row cannot be written, and Stopping. Whatever else
-        it raises breaks the connection off, and the outcome has been written down.
+        Raises CatalogError, before anything is sent, when the first row cannot be written, Stopping, and
+        ConnectionResetError when the client has left while it waited. Whatever else it raises breaks the connection
+        off, and the outcome has been written down.
         """
         transfer = request[TRANSFER] = Transfer(request, response, record)
         async with aclosing(body):
             if self.stopping:
                 raise Stopping
+            if request.transport is None:
+                raise ConnectionResetError("the client left before anything was begun")
             self._running.add(transfer)
             self._idle.clear()
             watch = asyncio.create_task(self._cut_off_when_stalled(transfer))
@@ -315,7 +325,8 @@ class Transfers:
                 seen, since = current, loop.time()
             elif loop.time() - since >= self._stall_timeout:
                 log.warning(
-                    "%s to %s, which took no byte for %s s and is cut off after %d",
+                    "%s to %s, which took no byte for %s s and is cut off after %d (one that reads in bursts, like "
+                    "curl --limit-rate, needs a longer exports.stall_timeout)",
                     transfer.record.resource,
                     who(transfer.request),
                     self._stall_timeout,
