@@ -103,7 +103,9 @@ async def test_a_thousand_clients_that_leave_change_nothing(
 async def begin_all_threads(service: World) -> None:
     """Pools begin a thread when one is needed; afterwards their number stands."""
     pools = [service.app[key] for key in (FILES_POOL, DEFLATE_POOL, EXPORT_POOL)]
-    runs = [(pool.run, pool.threads) for pool in pools] + [(service.app[DATABASE].run, service.settings.catalog.threads)]
+    runs = [(pool.run, pool.threads) for pool in pools] + [
+        (service.app[DATABASE].run, service.settings.catalog.threads)
+    ]
     for run, threads in runs:
         together = threading.Barrier(threads)
         await asyncio.gather(*(run(lambda *_, barrier=together: barrier.wait()) for _ in range(threads)))

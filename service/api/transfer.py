@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 # is in them), and no more, since what comes before must have left when the row says "success".
 TAIL = 1024
 
-AT_ONCE = struct.pack("ii", True, 0)  # struct linger: on, for no second
-
 LONG = 60  # seconds after which, and then each time, a transfer says how far it is
 
 
@@ -152,7 +150,7 @@ class Transfer:
         """With a reset, so that the kernel does not keep what the client has not taken (socket(7), SO_LINGER)."""
         transport = self.request.transport
         if transport is not None:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
 
 
@@ -178,9 +176,8 @@ class Transfers:
     ) -> web.StreamResponse:
         """Send the body as the response, with its two audit rows. Closes `body`.
 
-        Raises CatalogError, before anything is sent, when the first row cannot be written, Stopping, and
-        ConnectionResetError when the client has left while it waited. Whatever else it raises breaks the connection
-        off, and the outcome has been written down.
+        Raises CatalogError, before anything is sent, when the first row cannot be written, Stopping, and, without any
+        row, ConnectionResetError when the client left before. Whatever else breaks the connection off has its row.
         """
         transfer = request[TRANSFER] = Transfer(request, response, record)
         async with aclosing(body):
