@@ -2,9 +2,7 @@
 
 import asyncio
 import io
-import shutil
 import struct
-import subprocess
 import threading
 import zipfile
 import zlib
@@ -407,31 +405,3 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
         assert sizes == [("huge.jsonl", size), ("small.jsonl", 5)]
         assert opened.read("small.jsonl") == b"small"
     files.close()
-
-
-JAVA = """
-import java.io.*; import java.util.zip.*;
-class Members {
-    public static void main(String[] names) throws Exception {
-        ZipInputStream zip = new ZipInputStream(new FileInputStream(names[0]));
-        for (ZipEntry entry; (entry = zip.getNextEntry()) != null; ) {
-            long size = 0; int count; byte[] buffer = new byte[65536]; CRC32 crc = new CRC32();
-            while ((count = zip.read(buffer)) > 0) { size += count; crc.update(buffer, 0, count); }
-            System.out.println(entry.getName() + " " + size + " " + crc.getValue());
-        }
-    }
-}
-"""
-
-
-@pytest.mark.skipif(shutil.which("java") is None, reason="java is not installed")
-@pytest.mark.parametrize("compression", Compression)
-def test_java_reads_it_as_a_stream(pool: Pool, tmp_path: Path, compression: Compression) -> None:
-    files = {"a.jsonl": random(2 * BLOCK + 7), "b.jsonl": b"", "c.jsonl": b"small"}
-    (tmp_path / "Members.java").write_text(JAVA)
-    (tmp_path / "a.zip").write_bytes(b"".join(MemoryFiles(files).archive(pool, compression).chunks()))
-    done = subprocess.run(
-        ["java", "Members.java", "a.zip"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50
-    )
-    expected = [f"{name} {len(data)} {zlib.crc32(data)}" for name, data in files.items()]
-    assert done.stdout.splitlines() == expected, done.stderr

@@ -19,6 +19,7 @@ import pytest
 from isal import isal_zlib
 from stream_unzip import stream_unzip
 
+from service.archive import Compression
 from service.transcripts import Writer
 from tests.world import World
 
@@ -56,6 +57,12 @@ def empty(_: Path) -> None:
 
 def one(directory: Path) -> None:
     (directory / "6f1c.jsonl").write_bytes(b"".join(Writer(seed=1).session(3_000_000)))
+
+
+def around_the_blocks(directory: Path) -> None:
+    (directory / "a.jsonl").write_bytes(os.urandom(2 * PIECE + 7))
+    (directory / "b.jsonl").touch()
+    (directory / "c.jsonl").write_bytes(b"small")
 
 
 def ten_thousand(directory: Path) -> None:
@@ -197,23 +204,23 @@ class Archives:
         self._directory = directory
         self._made: dict[str, tuple[Path, Content]] = {}
 
-    def get(self, kind: Callable[[Path], None]) -> tuple[Path, Content]:
-        name = kind.__name__
+    def get(self, kind: Callable[[Path], None], compression: str = "fast") -> tuple[Path, Content]:
+        name = f"{kind.__name__}-{compression}"
         if name not in self._made:
             directory = self._directory / name
             directory.mkdir()
-            archive = asyncio.run(_export(directory, kind))
+            archive = asyncio.run(_export(directory, kind, compression))
             self._made[name] = archive, digest(_files(directory / "root" / "alice"))
         return self._made[name]
 
 
-async def _export(directory: Path, kind: Callable[[Path], None]) -> Path:
+async def _export(directory: Path, kind: Callable[[Path], None], compression: str) -> Path:
     archive = directory / "export.zip"
     async with AsyncExitStack() as stack:
         service = await World(directory, stack).start()
         (service.root / "alice").mkdir()
         kind(service.root / "alice")
-        async with service.request("u-1/sessions/download-all") as response:
+        async with service.request(f"u-1/sessions/download-all?compression={compression}") as response:
             assert response.status == 200
             with archive.open("wb") as file:
                 async for piece in response.content.iter_any():
@@ -229,7 +236,18 @@ def _files(directory: Path) -> Iterator[tuple[str, Iterable[bytes]]]:
         yield "_skipped.json", [REPORT]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+each_client = pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(
+            client, marks=pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+        )
+        for client, program in CLIENTS.items()
+    ],
+)
+
+
+@each_client
 @pytest.mark.parametrize(
     "kind",
     [
@@ -240,11 +258,18 @@ def _files(directory: Path) -> Iterator[tuple[str, Iterable[bytes]]]:
 def test_every_member_is_its_file(
     archives: Archives, client: Callable[[Path], Content], kind: Callable[[Path], None]
 ) -> None:
-    if shutil.which(CLIENTS[client]) is None:
-        pytest.skip(f"{CLIENTS[client]} is not installed")
     archive, expected = archives.get(kind)
     if (client, kind) in CANNOT:
         with pytest.raises(Refused):
             client(archive)
     else:
         assert client(archive) == expected
+
+
+@each_client
+@pytest.mark.parametrize("compression", Compression)
+def test_every_member_is_its_file_however_it_is_compressed(
+    archives: Archives, client: Callable[[Path], Content], compression: Compression
+) -> None:
+    archive, expected = archives.get(around_the_blocks, compression.value)
+    assert client(archive) == expected
