@@ -69,7 +69,7 @@ async def come_and_leave(service: World, number: int) -> None:
     client.leave(politely=number % 2 == 0)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(120)
 @cancelled_or_not
 async def test_a_thousand_clients_that_leave_change_nothing(
     world: World, caplog: pytest.LogCaptureFixture, cancelling: bool
