@@ -21,7 +21,8 @@ LIBRARIES = {
     "click": ("cli", "commands/__init__"),
     "prometheus_client": ("metrics",),
     "tqdm": ("commands/show",),
-    "yaml": ("config",),
+    "yaml": ("config", "api/reference"),
+    "openapi_ui_bundles": ("api/reference",),
 }
 # Which rooms a room may use; those that are not named may use all.
 ROOMS = {

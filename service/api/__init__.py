@@ -6,6 +6,7 @@ A handler reads as its own description: who may, what is asked, what is found, w
 from aiohttp import web
 
 from service.api import activity, download, export, health, listing
+from service.api.reference import Reference
 
 __all__ = ["add_routes"]
 
@@ -16,6 +17,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     """GET and HEAD are separate where HEAD must not run the handler: aiohttp would send the body."""
     # Anything may stand for the file's name, separators too: the handler refuses it with a 400, not with a 404.
     one = f"{USER}/sessions/{{session_file:(?s:.*)}}/download"
+    reference = Reference()
     routes = [
         ("GET", "/healthz", health.healthz),
         ("HEAD", "/healthz", health.healthz),
@@ -29,6 +31,12 @@ def add_routes(router: web.UrlDispatcher) -> None:
         ("HEAD", one, download.head_download),
         ("GET", f"{USER}/activity", activity.list_activity),
         ("HEAD", f"{USER}/activity", activity.list_activity),
+        ("GET", "/openapi.json", reference.document),
+        ("HEAD", "/openapi.json", reference.document),
+        ("GET", "/docs", reference.page),
+        ("HEAD", "/docs", reference.page),
+        ("GET", "/docs/{asset}", reference.asset),
+        ("HEAD", "/docs/{asset}", reference.asset),
     ]
     for method, path, handler in routes:
         router.add_route(method, path, handler)

@@ -1,0 +1,72 @@
+"""GET /openapi.json, /docs and what that page is made of: the API's reference. Open to anybody; it knows no users.
+
+The document is `openapi.yaml` beside this file. The page is Swagger UI from a package; it loads nothing from elsewhere,
+and its Content-Security-Policy lets it run, style and call nothing that this service does not serve.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import yaml
+from aiohttp import hdrs, web
+from openapi_ui_bundles import swagger_ui
+
+from service.api.parts import FILES_POOL
+
+HERE = Path(__file__).parent
+DOCUMENT = HERE / "openapi.yaml"
+PAGE = HERE / "docs" / "page.html"
+ASSETS = {
+    "page.js": (HERE / "docs" / "page.js", "text/javascript"),
+    "swagger-ui-bundle.js": (swagger_ui.static_path / "swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": (swagger_ui.static_path / "swagger-ui.css", "text/css"),
+}
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+PIECE = 64 * 1024  # bytes
+
+
+class Reference:
+    """Reads each file at its first request, and keeps it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, bytes] = {}
+
+    async def document(self, request: web.Request) -> web.Response:
+        """The OpenAPI document as JSON."""
+        return web.Response(body=await self._content(request, DOCUMENT), content_type="application/json")
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The page that shows the document, and tries its calls."""
+        body = await self._content(request, PAGE)
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PAGE_HEADERS)
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """A script or style sheet of the page."""
+        path, media_type = ASSETS.get(request.match_info["asset"], (None, ""))
+        if path is None:
+            raise web.HTTPNotFound
+        content = await self._content(request, path)
+        headers = {hdrs.CONTENT_LENGTH: str(len(content)), hdrs.CACHE_CONTROL: "max-age=3600"}
+        return web.Response(body=_pieces(content), content_type=media_type, charset="utf-8", headers=headers)
+
+    async def _content(self, request: web.Request, path: Path) -> bytes:
+        if path not in self._kept:
+            self._kept[path] = await request.app[FILES_POOL].run(_read, path)
+        return self._kept[path]
+
+
+def _read(path: Path) -> bytes:
+    if path.suffix == ".yaml":
+        return json.dumps(yaml.safe_load(path.read_bytes())).encode()
+    return path.read_bytes()
+
+
+async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
+    """Piece by piece: whoever reads slowly, and is nobody in particular, makes no copy of the whole wait in memory."""
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
