@@ -13,7 +13,9 @@ from tests.world import World
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A world that is not started yet, for tests that change it first."""
     async with AsyncExitStack() as stack:
-        yield World(tmp_path, stack)
+        world = World(tmp_path, stack)
+        yield world
+    assert not world.violations
 
 
 @pytest.fixture

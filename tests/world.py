@@ -20,6 +20,7 @@ from service.api.transfer import TRANSFERS
 from service.app import build_app
 from service.catalog import Usage, UsageRow, User, Users
 from service.config import Auth, Catalog, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
+from tests.document import violations
 
 ADMIN = "admin-token"
 PLAIN = "plain-token"
@@ -46,13 +47,18 @@ class RealServer(TestServer):
 
 
 class World:
-    """`settings` may be changed before `start`. The user Alice exists from the start on, without a directory."""
+    """`settings` may be changed before `start`. The user Alice exists from the start on, without a directory.
+
+    What an answer has and the OpenAPI document does not allow is collected in `violations`; its fixture asserts that
+    there are none.
+    """
 
     def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
         self.root = directory / "root"
         self.root.mkdir()
         self.catalog = directory / "catalog.duckdb"
         self._stack = stack
+        self.violations: list[str] = []
         self.exports = Exports()
         self.server = Server(shutdown_timeout=1)
         self.metrics = Metrics()
@@ -78,12 +84,22 @@ class World:
     async def start(self, *, cancelling: bool = True) -> "World":
         """Serve on a real socket; `cancelling` as aiohttp's `handler_cancellation`."""
         self.app = build_app(self.settings)
+        self.app.on_response_prepare.append(self._compare)
         self.running = await self._stack.enter_async_context(RealServer(self.app, cancelling=cancelling))
         self.client = await self._stack.enter_async_context(
             aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
         )
         await self.add_users(ALICE)
         return self
+
+    async def _compare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Hold an answer against the document. Paths and methods that do not exist are no operations."""
+        if (resource := request.match_info.route.resource) is None:
+            return
+        body = getattr(response, "body", None)
+        is_json = isinstance(body, bytes) and response.content_type.endswith("json")
+        answer = (response.status, response.headers, json.loads(body) if is_json and body else None)
+        self.violations += violations(request.method, resource.canonical, *answer)
 
     async def stop(self) -> None:
         await self.running.close()
