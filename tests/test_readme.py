@@ -1,15 +1,18 @@
 """What the README says, tried: its commands, its table of settings, and its lines for nginx in a real nginx."""
 
 import asyncio
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
+from aiohttp import encode_basic_auth
 
 from service.api.auth import checked
 from service.config import Jwt, ProxyHeaders, Settings, Token, load_settings
@@ -61,6 +64,27 @@ async def test_without_http_1_1_to_the_service_exports_are_refused(service: Worl
     async with nginx(tmp_path, service, block) as url:
         assert await curl(url + EXPORT, tmp_path / "out") == (0, "505")
     assert "proxy_http_version 1.1" in (tmp_path / "out").read_text()
+
+
+@needs_nginx
+async def test_a_browsers_link_to_an_export_works_where_the_proxy_authenticates(service: World, tmp_path: Path) -> None:
+    service.file("a.jsonl", b"{}\n")
+    passwords = tmp_path / "passwords"
+    passwords.write_text("ada:{PLAIN}secret\n")
+    mine = f'auth_basic "staff"; auth_basic_user_file {passwords}; proxy_set_header Authorization "Bearer {ADMIN}"; '
+    browser = {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip, deflate, br", "Sec-Fetch-Mode": "navigate"}
+    async with nginx(tmp_path, service, location().replace("{", "{ " + mine, 1)) as url:
+        async with service.client.get(url + EXPORT, headers=browser) as refused:
+            assert refused.status == 401
+        async with service.client.get(
+            url + EXPORT, headers=browser | {"Authorization": encode_basic_auth("ada", "secret")}
+        ) as answer:
+            assert answer.status == 200
+            assert re.fullmatch(
+                r'attachment; filename="alice-sessions-[0-9-]{10}\.zip"', answer.headers["Content-Disposition"]
+            )
+            assert "Content-Encoding" not in answer.headers
+            assert zipfile.ZipFile(io.BytesIO(await answer.read())).namelist() == ["a.jsonl"]
 
 
 def test_the_table_of_settings_names_every_key() -> None:
