@@ -97,7 +97,7 @@ class World:
         if (resource := request.match_info.route.resource) is None:
             return
         body = getattr(response, "body", None)
-        is_json = isinstance(body, bytes) and response.content_type.endswith("json")
+        is_json = isinstance(body, bytes) and response.content_type in ("application/json", "application/problem+json")
         answer = (response.status, response.headers, json.loads(body) if is_json and body else None)
         self.violations += violations(request.method, resource.canonical, *answer)
 
