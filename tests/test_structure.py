@@ -11,14 +11,14 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
-    "aiohttp": ("api", "app", "client/answers", "client/client", "metrics", "serve"),
+    "aiohttp": ("api", "app", "client/answers", "client/client", "doctor/examine", "metrics", "serve"),
     "jwt": ("api/auth",),
     "aiofiles": ("api/download",),
     "duckdb": ("catalog",),
     "stream_zip": ("archive",),
     "isal": ("archive", "client/members"),
     "zlib_ng": ("archive",),
-    "click": ("cli", "commands/__init__"),
+    "click": ("cli", "commands/__init__", "doctor/examine"),
     "prometheus_client": ("metrics",),
     "tqdm": ("commands/show",),
     "yaml": ("config", "api/reference"),
@@ -40,6 +40,7 @@ ROOMS = {
     "reload": {"config", "pools"},
     "client": {"client", "pools"},
     "commands": {"client", "commands"},
+    "doctor": {"doctor"},
     "api": {"api", "archive", "catalog", "config", "logs", "metrics", "pools", "sessions", "store"},
 }
 

@@ -5,7 +5,7 @@ A handler reads as its own description: who may, what is asked, what is found, w
 
 from aiohttp import web
 
-from service.api import activity, download, export, health, listing
+from service.api import activity, doctor, download, export, health, listing
 from service.api.reference import Reference
 
 __all__ = ["add_routes"]
@@ -37,6 +37,10 @@ def add_routes(router: web.UrlDispatcher) -> None:
         ("HEAD", "/docs", reference.page),
         ("GET", "/docs/{asset}", reference.asset),
         ("HEAD", "/docs/{asset}", reference.asset),
+        ("GET", "/api/admin/doctor/echo", doctor.echo),
+        ("GET", "/api/admin/doctor/broken", doctor.broken),
+        ("GET", "/api/admin/doctor/paused", doctor.paused),
+        ("GET", "/api/admin/doctor/session", doctor.session),
     ]
     for method, path, handler in routes:
         router.add_route(method, path, handler)

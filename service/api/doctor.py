@@ -1,0 +1,100 @@
+"""GET /api/admin/doctor/...: what `session-export doctor` asks for, to see what proxies on the way make of a response.
+
+Streams are sent as an export is (chunked, not to be buffered) and broken off as one is (by raising); a session is
+answered as a download is. None of it holds anybody's data, and nothing of it is audited.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, hdrs, web
+from pydantic import BaseModel, Field
+
+from service import __version__
+from service.api.conditions import NotSatisfiable, Validators, byte_range
+from service.api.errors import Problem
+from service.api.requests import ACTOR, HEADER, REQUEST_ID, client_of
+
+PIECE = b"This is no session data. session-export doctor looks at how it arrives.\n" * 100
+SESSION = b"".join(
+    b'{"line": %d, "text": "no session data, only something to ask ranges of"}\n' % n for n in range(500)
+)
+
+
+class BrokenOnPurpose(Exception):
+    """Raised after the first bytes, as by an export whose source fails."""
+
+
+class Pause(BaseModel):
+    """For how many seconds a stream stays silent after its first piece."""
+
+    seconds: float = Field(2, ge=0, le=600)
+
+
+async def echo(request: web.Request) -> web.Response:
+    """How this request arrived: over what, from whom, and under which id."""
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return web.json_response(
+        {
+            "version": __version__,
+            "http_version": f"{request.version.major}.{request.version.minor}",
+            "user_id": request[ACTOR].user_id,
+            "peer": peer[0] if peer else None,
+            "client_ip": client_of(request).ip,
+            "forwarded_for": request.headers.getall(hdrs.X_FORWARDED_FOR, []),
+            "request_id": request[REQUEST_ID],
+            "request_id_received": request.headers.get(HEADER),
+        }
+    )
+
+
+async def broken(request: web.Request) -> web.StreamResponse:
+    """A stream that breaks off: whoever takes it for a whole one would take a broken archive for a whole one."""
+    response = _like_an_archive(request)
+    await response.prepare(request)
+    await response.write(PIECE)
+    raise BrokenOnPurpose
+
+
+async def paused(request: web.Request) -> web.StreamResponse:
+    """A piece, silence, and another piece."""
+    pause = Pause.model_validate(dict(request.query))
+    response = _like_an_archive(request)
+    await response.prepare(request)
+    await response.write(PIECE)
+    await asyncio.sleep(pause.seconds)
+    await response.write(PIECE)
+    await response.write_eof()
+    return response
+
+
+async def session(request: web.Request) -> web.Response:
+    """A few lines of JSON, whole or a range of them."""
+    validators = Validators.of(len(SESSION), 0, 0)
+    try:
+        asked = byte_range(request, validators, len(SESSION))
+    except NotSatisfiable:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "The range begins beyond the end.",
+            headers={hdrs.CONTENT_RANGE: f"bytes */{len(SESSION)}"},
+        ) from None
+    headers = validators.headers | {hdrs.CONTENT_TYPE: "application/x-ndjson", hdrs.ACCEPT_RANGES: "bytes"}
+    if asked is None:
+        return web.Response(body=SESSION, headers=headers)
+    headers[hdrs.CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{len(SESSION)}"
+    return web.Response(status=HTTPStatus.PARTIAL_CONTENT, body=SESSION[asked.start : asked.stop], headers=headers)
+
+
+def _like_an_archive(request: web.Request) -> web.StreamResponse:
+    """Over HTTP/1.0 as well, where a real export is refused: so that the harm can be shown."""
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: "application/zip",
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
+    return response

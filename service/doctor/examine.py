@@ -1,0 +1,138 @@
+"""The examination: what is asked, in which order, and the report as it is printed."""
+
+import asyncio
+import secrets
+import textwrap
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import aiohttp
+import click
+
+from service.doctor import findings
+from service.doctor.findings import PART, Finding, Verdict
+from service.doctor.received import FORGED, Echo, Received
+
+PAUSE = 2.0  # seconds between the two pieces of the stream that shows buffering
+SILENCE = 65.0  # seconds; most proxies' limit is 60
+PATIENCE = 30.0  # seconds for all but the silences
+ENCODINGS = "gzip, deflate, br, zstd"
+
+
+class Doctor:
+    """Examines one address. The session brings the token; `my_address` is what the service ought to see, if known."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        my_address: str | None = None,
+        pause: float = PAUSE,
+        silence: float = SILENCE,
+    ) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._my_address = my_address
+        self._pause = pause
+        self._silence = silence
+
+    async def reach(self) -> Echo:
+        """How the service sees us, with an address that we made up. Raises CannotExamine."""
+        received = await self._get("echo", headers={"X-Forwarded-For": FORGED})
+        return Echo.of(self._url, received)
+
+    async def examine(self, echo: Echo) -> AsyncIterator[Finding]:
+        """The findings, each as soon as it is there; the one about silence comes last."""
+        silence = asyncio.create_task(self._get("paused", seconds=self._silence))
+        try:
+            yield findings.truncation(await self._get("broken"), echo)
+            paused = await self._get("paused", seconds=self._pause)
+            yield findings.buffering(paused, self._pause)
+            encoded = {"Accept-Encoding": ENCODINGS}
+            archive = await self._get("paused", headers=encoded, seconds=0)
+            yield findings.compression(archive, await self._get("session", headers=encoded))
+            session = await self._get("session")
+            yield findings.ranges(session, await self._part(session))
+            yield findings.address(echo, paused.local, self._my_address)
+            yield await self._request_id()
+            yield findings.silence(await silence, self._silence)
+        finally:
+            silence.cancel()
+
+    async def _part(self, session: Received) -> Received:
+        """A part of a session, as a client asks that resumes a download."""
+        headers = {"Range": f"bytes={PART.start}-{PART.stop - 1}"}
+        if etag := session.headers.get("ETag"):
+            headers["If-Range"] = etag
+        return await self._get("session", headers=headers)
+
+    async def _request_id(self) -> Finding:
+        sent = f"doctor-{secrets.token_hex(8)}"
+        received = await self._get("echo", headers={"X-Request-ID": sent})
+        return findings.request_id(sent, received, Echo.of(self._url, received) if received.whole else None)
+
+    async def _get(self, what: str, headers: Mapping[str, str] | None = None, seconds: float | None = None) -> Received:
+        """Ask for it and note how it arrives; what goes wrong is part of that."""
+        received = Received()
+        began = time.monotonic()
+        try:
+            async with self._session.get(
+                f"{self._url}/api/admin/doctor/{what}",
+                params={} if seconds is None else {"seconds": f"{seconds:g}"},
+                headers={"Accept-Encoding": "identity"} | dict(headers or {}),
+                timeout=aiohttp.ClientTimeout(total=PATIENCE + (seconds or 0)),
+                allow_redirects=False,
+            ) as response:
+                received.status, received.headers = response.status, response.headers.copy()
+                if response.connection is not None and response.connection.transport is not None:
+                    received.local = response.connection.transport.get_extra_info("sockname")[0]
+                async for piece in response.content.iter_any():
+                    received.first = received.first or time.monotonic() - began
+                    received.body += piece
+        except TimeoutError:
+            received.trouble = f"it had not ended after {time.monotonic() - began:.0f} s"
+        except aiohttp.ClientPayloadError:
+            received.trouble = "it broke off"
+        except aiohttp.ClientError as error:
+            received.trouble = " ".join(str(error).split()) or type(error).__name__
+        received.ended = time.monotonic() - began
+        return received
+
+
+async def run(url: str, token: str, *, my_address: str | None = None, silence: float = SILENCE) -> bool:
+    """Examine and print the report; whether all was sound. Raises CannotExamine."""
+    headers = {"Authorization": f"Bearer {token}", "User-Agent": "session-export-doctor"}
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(headers=headers, connector=connector, auto_decompress=False) as session:
+        doctor = Doctor(session, url, my_address=my_address, silence=silence)
+        echo = await doctor.reach()
+        click.echo(f"Session Export {echo.version} at {url}, asked as {echo.user_id!r}")
+        click.echo(f"(this takes {silence:g} s: one of the streams stays silent for so long)\n", err=True)
+        found = []
+        async for finding in doctor.examine(echo):
+            found.append(finding)
+            click.echo(described(finding))
+    click.echo(f"\n{_summary([finding.verdict for finding in found])}")
+    return all(finding.verdict is Verdict.SOUND for finding in found)
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    wrong, unsure = verdicts.count(Verdict.WRONG), verdicts.count(Verdict.UNSURE)
+    if wrong:
+        return f"{wrong} of {len(verdicts)} wrong. Mend it, reload the proxy, and ask again."
+    if unsure:
+        return f"Nothing wrong, but {unsure} of {len(verdicts)} could not be told."
+    return f"All {len(verdicts)} sound: what the service sends is what clients get."
+
+
+def described(finding: Finding) -> str:
+    """The lines of the report for one finding."""
+    colour = {Verdict.SOUND: "green", Verdict.UNSURE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
+    margin = " " * 21
+    lines = [*textwrap.wrap(finding.seen, 88)]
+    if finding.remedy is not None:
+        lines += textwrap.wrap(finding.remedy.harm, 88)
+        lines += [f"  {program:<12}{line}" for program, line in finding.remedy.lines]
+    head = click.style(f"{finding.verdict:<8}", fg=colour, bold=True) + f"{finding.name:<13}"
+    return head + f"\n{margin}".join(lines)

@@ -1,0 +1,133 @@
+"""What is made of what arrived: each judge says in a sentence what was seen, and how it is to be mended."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from http import HTTPStatus
+
+from service.doctor import remedies
+from service.doctor.received import FORGED, Echo, Received
+from service.doctor.remedies import Remedy
+
+PART = slice(1000, 3000)  # the bytes that are asked of a session
+
+
+class Verdict(StrEnum):
+    SOUND = "ok"
+    UNSURE = "unsure"
+    WRONG = "WRONG"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen of one thing. `remedy` is there when it is wrong."""
+
+    name: str
+    verdict: Verdict
+    seen: str
+    remedy: Remedy | None = None
+
+
+def truncation(received: Received, echo: Echo) -> Finding:
+    name = "truncation"
+    if received.whole:
+        seen = f"A stream that the service broke off came as a whole one of {len(received.body)} bytes"
+        why = "; the last proxy speaks HTTP/1.0 to the service" if echo.http_version == "1.0" else ""
+        return Finding(name, Verdict.WRONG, f"{seen}{why}.", remedies.TRUNCATION)
+    if echo.http_version == "1.0":
+        seen = "The last proxy speaks HTTP/1.0 to the service, which therefore refuses every export with 505."
+        return Finding(name, Verdict.WRONG, seen, remedies.TRUNCATION)
+    if received.status in (HTTPStatus.OK, HTTPStatus.BAD_GATEWAY):
+        return Finding(name, Verdict.SOUND, "A stream that the service broke off on purpose arrived as broken.")
+    return Finding(name, Verdict.UNSURE, f"No stream to break off came: {received.what}.")
+
+
+def buffering(received: Received, pause: float) -> Finding:
+    name = "buffering"
+    if not received.whole:
+        return Finding(name, Verdict.UNSURE, f"No stream with a pause of {pause:g} s came: {received.what}.")
+    later = received.ended - received.first
+    if later < pause / 2:
+        seen = f"The first bytes came after {received.first:.1f} s, together with the rest: they were kept back."
+        return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
+    seen = f"The first bytes came after {received.first:.2f} s, the rest {later:.1f} s later, as it was sent."
+    return Finding(name, Verdict.SOUND, seen)
+
+
+def compression(archive: Received, session: Received) -> Finding:
+    name = "compression"
+    for what, received in (("an archive", archive), ("a session", session)):
+        if not received.whole:
+            return Finding(name, Verdict.UNSURE, f"Asked for {what}: {received.what}.")
+        if encoding := received.headers.get("Content-Encoding"):
+            seen = f"A proxy compressed {what} on the way (Content-Encoding: {encoding})."
+            return Finding(name, Verdict.WRONG, seen, remedies.COMPRESSION)
+    return Finding(name, Verdict.SOUND, "Nothing is compressed on the way, though it was offered.")
+
+
+def ranges(whole: Received, part: Received) -> Finding:
+    name = "ranges"
+    if not whole.whole:
+        return Finding(name, Verdict.UNSURE, f"Asked for a session: {whole.what}.")
+    if part.status == HTTPStatus.OK:
+        seen = "Asked for a part of a session, all of it came: the question for the part does not reach the service."
+    elif part.status != HTTPStatus.PARTIAL_CONTENT or part.body != whole.body[PART]:
+        seen = (
+            f"Asked for {PART.stop - PART.start} bytes of a session, {len(part.body)} came, with status {part.status}."
+        )
+    elif not whole.headers.get("ETag", "").startswith('"') or whole.headers.get("Accept-Ranges") != "bytes":
+        seen = "Parts come, but clients are not told so: the strong ETag or Accept-Ranges is lost on the way."
+    else:
+        return Finding(name, Verdict.SOUND, "A part of a session came as asked, so a broken download can be resumed.")
+    return Finding(name, Verdict.WRONG, seen, remedies.RANGES)
+
+
+def address(echo: Echo, local: str, expected: str | None) -> Finding:
+    """`local` is our own address, `expected` what the service ought to see: another where addresses are translated."""
+    verdict, seen = _address(echo, local, expected)
+    remedy = replace(remedies.ADDRESS, service=f'server.trusted_proxies: ["{echo.peer}"]')
+    return Finding("address", verdict, seen, remedy if verdict is Verdict.WRONG else None)
+
+
+def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str]:
+    seen = f"The service sees you at {echo.client_ip}"
+    here = (
+        echo.peer == local
+    )  # the service, or its last proxy, runs on this machine: nothing is to be learned from that
+    right = echo.client_ip == expected or (expected is None and echo.client_ip == local and not here)
+    cases = [
+        (echo.client_ip == FORGED, Verdict.WRONG, ", which we made up: what clients claim is passed on, and believed."),
+        (right, Verdict.SOUND, ", which is right, and does not believe what clients claim."),
+        (here and not expected, Verdict.UNSURE, ", but runs on this machine itself: ask from where clients are."),
+        (not echo.forwarded, Verdict.WRONG, ": who connected to it does not say for whom (no X-Forwarded-For)."),
+        (echo.client_ip == echo.peer, Verdict.WRONG, ", the proxy's address: it is not told to believe that proxy."),
+        (bool(expected), Verdict.WRONG, f" instead of {expected}: perhaps that is one more proxy."),
+        (True, Verdict.UNSURE, f", this machine is {local}. If both are you, add --my-address {echo.client_ip}."),
+    ]
+    return next((verdict, seen + more) for applies, verdict, more in cases if applies)
+
+
+def request_id(sent: str, received: Received, echo: Echo | None) -> Finding:
+    name = "request id"
+    if echo is None:
+        return Finding(name, Verdict.UNSURE, f"Asked with an X-Request-ID of our own: {received.what}.")
+    returned = received.headers.get("X-Request-ID")
+    if echo.request_id_received is None:
+        seen = "The X-Request-ID that we sent does not reach the service."
+    elif returned != echo.request_id:
+        seen = f"The service calls the request {echo.request_id}, the answer {returned or 'nothing'}."
+    elif echo.request_id != sent:
+        seen = "A proxy gives each request an id of its own; the service uses it and the answer carries it."
+        return Finding(name, Verdict.SOUND, seen)
+    else:
+        return Finding(name, Verdict.SOUND, "Our X-Request-ID reached the service and came back.")
+    return Finding(name, Verdict.WRONG, seen, remedies.REQUEST_ID)
+
+
+def silence(received: Received, silence: float) -> Finding:
+    name = "silence"
+    # The time as well: a proxy that hides truncation hides its own, too.
+    if received.whole and received.ended > 0.97 * silence:
+        return Finding(name, Verdict.SOUND, f"A stream that was silent for {silence:g} s came to its end.")
+    what = received.what if not received.whole else "it was ended, as if it were whole"
+    seen = f"A stream was to be silent for {silence:g} s; after {received.ended - received.first:.1f} s {what}."
+    return Finding(name, Verdict.WRONG, seen, remedies.SILENCE)

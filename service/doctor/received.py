@@ -1,0 +1,83 @@
+"""What arrived: a response as a client takes it, and what the service says of the request that it saw."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from http import HTTPStatus
+
+FORGED = "192.0.2.1"  # the address that we claim to have; nobody has it (RFC 5737)
+
+
+class CannotExamine(Exception):
+    """The service was not reached, or it does not let us; the text says what to do."""
+
+
+@dataclass(slots=True)
+class Received:
+    """A response as it arrived. `whole` is what a client would take it for; `trouble` says why it does not."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    first: float = 0  # seconds after the request until the first bytes
+    ended: float = 0  # until the end, or until it broke
+    trouble: str = ""
+    local: str = ""  # our own address on this connection
+
+    @property
+    def whole(self) -> bool:
+        return self.status == HTTPStatus.OK and not self.trouble
+
+    @property
+    def what(self) -> str:
+        return self.trouble or f"the answer was {self.status} instead of 200"
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """How the service saw a request: the fields of `/api/admin/doctor/echo`."""
+
+    version: str
+    http_version: str
+    user_id: str
+    peer: str
+    client_ip: str
+    forwarded_for: list[str]
+    request_id: str
+    request_id_received: str | None
+
+    @classmethod
+    def of(cls, url: str, received: Received) -> "Echo":
+        """Raises CannotExamine when this is nothing that the service says."""
+        if not received.whole:
+            raise CannotExamine(_unreached(url, received))
+        try:
+            said = json.loads(received.body)
+            return cls(**{known.name: said[known.name] for known in fields(cls)})
+        except (ValueError, KeyError, TypeError):
+            kind = received.headers.get("Content-Type", "no type")
+            raise CannotExamine(
+                f"{url} answers, but not as Session Export does (200, {kind}): is it a login page?"
+            ) from None
+
+    @property
+    def forwarded(self) -> list[str]:
+        """The addresses in X-Forwarded-For that are not the one we made up."""
+        addresses = [part.strip() for value in self.forwarded_for for part in value.split(",")]
+        return [address for address in addresses if address != FORGED]
+
+
+def _unreached(url: str, received: Received) -> str:
+    status, from_service = received.status, b'"detail"' in received.body
+    if not status:
+        return f"{url} does not answer: {received.trouble}"
+    if "Location" in received.headers:
+        return f"{url} sends us on to {received.headers['Location']}: give the address that answers itself"
+    if status == HTTPStatus.UNAUTHORIZED and from_service:
+        return f"{url}: the service does not know this token (401), or a proxy takes the Authorization header away"
+    if status == HTTPStatus.FORBIDDEN and from_service:
+        return f"{url}: the token is not that of an admin (403)"
+    if status == HTTPStatus.NOT_FOUND and from_service:
+        return f"{url}: this Session Export is too old to be examined (404)"
+    who = "the service" if from_service else "not the service, but something before it,"
+    return f"{url}: {who} answered {status}" + (f", then: {received.trouble}" if received.trouble else "")

@@ -1,0 +1,67 @@
+"""What is lost when a proxy does something to a response, and the line that mends it. Tried with nginx 1.22 and
+Caddy 2.11; what is said of Traefik, and from which version on a proxy passes a broken stream on, is from their
+documentation and changelogs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """`harm` is a sentence; the others say what to write where, by the name of the program."""
+
+    harm: str
+    nginx: str
+    caddy: str
+    traefik: str
+    service: str = ""
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        fixes = [("nginx", self.nginx), ("Caddy", self.caddy), ("Traefik", self.traefik), ("config.yaml", self.service)]
+        return [(program, line) for program, line in fixes if line]
+
+
+TRUNCATION = Remedy(
+    "An export that breaks in the middle looks like a whole archive to whoever downloads it.",
+    nginx="proxy_http_version 1.1;   (1.0 is the default before 1.29.7)",
+    caddy="2.8 or newer: before that it ends a broken stream like a whole one, whatever is configured",
+    traefik="2.11.13, 3.1.7 or newer, and no experimental.fastProxy",
+)
+BUFFERING = Remedy(
+    "Clients wait for a first byte that has long been sent, the proxy's disk fills, and the audit log says that a "
+    "client got what only the proxy got.",
+    nginx="proxy_buffering off;   and no `proxy_ignore_headers X-Accel-Buffering`",
+    caddy="flush_interval -1   and no `response_buffers` in reverse_proxy",
+    traefik="no `buffering` middleware on this router",
+)
+COMPRESSION = Remedy(
+    "It costs the proxy's processor and saves nothing on an archive; a session loses its length and its strong ETag, "
+    "so that a broken download cannot be resumed.",
+    nginx="gzip off;   in this location (brotli off; too, where that module is loaded)",
+    caddy="no `encode` on this route",
+    traefik="no `compress` middleware on this router",
+)
+SILENCE = Remedy(
+    "An export whose next file takes that long to come (a slow disk, a network file system) is broken off.",
+    nginx="proxy_read_timeout 300s;   (60s is the default)",
+    caddy="no `read_timeout` below 5m in `transport http`, no `write` below it in `servers { timeouts }`",
+    traefik="respondingTimeouts.writeTimeout: 0 on the entry point; a load balancer before it has an idle limit too",
+)
+RANGES = Remedy(
+    "A download that broke off begins again from its first byte.",
+    nginx='no `proxy_set_header Range "";`, no `proxy_cache` and no `gzip` in this location',
+    caddy="no `header_up -Range`, no `header_down -Accept-Ranges` or `-ETag`",
+    traefik="no `headers` middleware that empties Range, If-Range, Accept-Ranges or ETag",
+)
+ADDRESS = Remedy(
+    "The audit log holds a wrong address for everybody who comes this way.",
+    nginx="proxy_set_header X-Forwarded-For $remote_addr;",
+    caddy="nothing to add: it replaces X-Forwarded-For, unless `trusted_proxies` says whom to believe",
+    traefik="forwardedHeaders.trustedIPs on the entry point: only your own proxies; never `insecure: true`",
+)
+REQUEST_ID = Remedy(
+    "What a client reports cannot be found in the log or in the audit log.",
+    nginx='no `proxy_set_header X-Request-ID "";` and no `proxy_hide_header X-Request-ID;`',
+    caddy="no `header_up -X-Request-ID`, no `header_down -X-Request-ID`",
+    traefik="no `headers` middleware that empties X-Request-ID",
+)
