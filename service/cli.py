@@ -108,8 +108,16 @@ def demo(port: int) -> None:
         asyncio.run(run(port, click.echo))
 
 
+def _web_address(_context: click.Context, _option: click.Parameter, url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"expected an address with http:// or https://, got {url!r}")
+    return url
+
+
 @main.command()
-@click.option("--url", required=True, help="The address that clients use: https://public.example/")
+@click.option(
+    "--url", required=True, callback=_web_address, help="The address that clients use: https://public.example/"
+)
 @click.option(
     "--token-file",
     type=click.File(),

@@ -40,6 +40,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
         ("GET", "/api/admin/doctor/echo", doctor.echo),
         ("GET", "/api/admin/doctor/broken", doctor.broken),
         ("GET", "/api/admin/doctor/paused", doctor.paused),
+        ("GET", "/api/admin/doctor/flood", doctor.flood),
         ("GET", "/api/admin/doctor/session", doctor.session),
     ]
     for method, path, handler in routes:

@@ -5,6 +5,7 @@ answered as a download is. None of it holds anybody's data, and nothing of it is
 """
 
 import asyncio
+import time
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -15,10 +16,12 @@ from service.api.conditions import NotSatisfiable, Validators, byte_range
 from service.api.errors import Problem
 from service.api.requests import ACTOR, HEADER, REQUEST_ID, client_of
 
-PIECE = b"This is no session data. session-export doctor looks at how it arrives.\n" * 100
+LINE = b"This is no session data. session-export doctor looks at how it arrives.\n"
 SESSION = b"".join(
     b'{"line": %d, "text": "no session data, only something to ask ranges of"}\n' % n for n in range(500)
 )
+BLOCK = 64 * 1024  # bytes
+FLOOD = 384  # blocks, 24 MiB: more than the kernels on the way hold for a client that does not read
 
 
 class BrokenOnPurpose(Exception):
@@ -52,7 +55,7 @@ async def broken(request: web.Request) -> web.StreamResponse:
     """A stream that breaks off: whoever takes it for a whole one would take a broken archive for a whole one."""
     response = _like_an_archive(request)
     await response.prepare(request)
-    await response.write(PIECE)
+    await response.write(LINE * 100)
     raise BrokenOnPurpose
 
 
@@ -61,9 +64,25 @@ async def paused(request: web.Request) -> web.StreamResponse:
     pause = Pause.model_validate(dict(request.query))
     response = _like_an_archive(request)
     await response.prepare(request)
-    await response.write(PIECE)
+    await response.write(LINE)  # so little that a buffer would not be full of it
     await asyncio.sleep(pause.seconds)
-    await response.write(PIECE)
+    await response.write(LINE)
+    await response.write_eof()
+    return response
+
+
+async def flood(request: web.Request) -> web.StreamResponse:
+    """Sent as fast as it is taken; each block is a line with the milliseconds since the first one. They tell a client
+    that did not read at first how much somebody on the way took meanwhile."""
+    response = _like_an_archive(request)
+    await response.prepare(request)
+    if request.transport is not None:
+        request.transport.set_write_buffer_limits(high=0)
+    began = time.monotonic()
+    for _ in range(FLOOD):
+        stamp = f"{(time.monotonic() - began) * 1000:.0f}"
+        await response.write(stamp.encode().ljust(BLOCK - 1) + b"\n")
+        await request.writer.drain()
     await response.write_eof()
     return response
 

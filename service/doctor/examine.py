@@ -15,7 +15,7 @@ from service.doctor.received import FORGED, Echo, Received
 
 PAUSE = 2.0  # seconds between the two pieces of the stream that shows buffering
 SILENCE = 65.0  # seconds; most proxies' limit is 60
-PATIENCE = 30.0  # seconds for all but the silences
+PATIENCE = 60.0  # seconds for all but the silences; for 24 MiB as well
 ENCODINGS = "gzip, deflate, br, zstd"
 
 
@@ -47,8 +47,10 @@ class Doctor:
         silence = asyncio.create_task(self._get("paused", seconds=self._silence))
         try:
             yield findings.truncation(await self._get("broken"), echo)
-            paused = await self._get("paused", seconds=self._pause)
-            yield findings.buffering(paused, self._pause)
+            paused, flood = await asyncio.gather(
+                self._get("paused", seconds=self._pause), self._get("flood", read_after=self._pause)
+            )
+            yield findings.buffering(paused, flood, self._pause)
             encoded = {"Accept-Encoding": ENCODINGS}
             archive = await self._get("paused", headers=encoded, seconds=0)
             yield findings.compression(archive, await self._get("session", headers=encoded))
@@ -72,8 +74,14 @@ class Doctor:
         received = await self._get("echo", headers={"X-Request-ID": sent})
         return findings.request_id(sent, received, Echo.of(self._url, received) if received.whole else None)
 
-    async def _get(self, what: str, headers: Mapping[str, str] | None = None, seconds: float | None = None) -> Received:
-        """Ask for it and note how it arrives; what goes wrong is part of that."""
+    async def _get(
+        self,
+        what: str,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+        read_after: float = 0,
+    ) -> Received:
+        """Ask for it and note how it arrives; what goes wrong is part of that. Reads the body so many seconds late."""
         received = Received()
         began = time.monotonic()
         try:
@@ -87,6 +95,7 @@ class Doctor:
                 received.status, received.headers = response.status, response.headers.copy()
                 if response.connection is not None and response.connection.transport is not None:
                     received.local = response.connection.transport.get_extra_info("sockname")[0]
+                await asyncio.sleep(read_after)
                 async for piece in response.content.iter_any():
                     received.first = received.first or time.monotonic() - began
                     received.body += piece

@@ -41,15 +41,27 @@ def truncation(received: Received, echo: Echo) -> Finding:
     return Finding(name, Verdict.UNSURE, f"No stream to break off came: {received.what}.")
 
 
-def buffering(received: Received, pause: float) -> Finding:
+def buffering(paused: Received, flood: Received, pause: float) -> Finding:
+    """What is kept back from a client that waits, and what is taken ahead of a client that does not read.
+
+    nginx does only the latter: it passes on what it has, but takes all there is, as fast as it comes.
+    """
     name = "buffering"
-    if not received.whole:
-        return Finding(name, Verdict.UNSURE, f"No stream with a pause of {pause:g} s came: {received.what}.")
-    later = received.ended - received.first
+    if not (paused.whole and flood.whole):
+        what = flood.what if paused.whole else paused.what
+        return Finding(name, Verdict.UNSURE, f"The streams that show it did not come: {what}.")
+    later = paused.ended - paused.first
     if later < pause / 2:
-        seen = f"The first bytes came after {received.first:.1f} s, together with the rest: they were kept back."
+        seen = f"The first bytes came after {paused.first:.1f} s, together with the rest: they were kept back."
         return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
-    seen = f"The first bytes came after {received.first:.2f} s, the rest {later:.1f} s later, as it was sent."
+    handed_over = int(flood.body.splitlines()[-1]) / 1000  # seconds until the service was rid of the last block
+    size = f"{len(flood.body) / 1024**2:.0f} MiB"
+    if handed_over < pause:
+        seen = (
+            f"While we read nothing for {pause:g} s, a proxy took {size} in {handed_over:.1f} s and kept them for us."
+        )
+        return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
+    seen = f"Bytes come when they are sent, and of {size} no proxy takes more than a client that is slow."
     return Finding(name, Verdict.SOUND, seen)
 
 

@@ -18,7 +18,7 @@ class Received:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
     first: float = 0  # seconds after the request until the first bytes
     ended: float = 0  # until the end, or until it broke
     trouble: str = ""

@@ -28,8 +28,8 @@ TRUNCATION = Remedy(
     traefik="2.11.13, 3.1.7 or newer, and no experimental.fastProxy",
 )
 BUFFERING = Remedy(
-    "Clients wait for a first byte that has long been sent, the proxy's disk fills, and the audit log says that a "
-    "client got what only the proxy got.",
+    "The proxy's disk or memory fills with exports, clients wait for bytes that have long been sent, and the audit "
+    "log says that a client got what only the proxy got.",
     nginx="proxy_buffering off;   and no `proxy_ignore_headers X-Accel-Buffering`",
     caddy="flush_interval -1   and no `response_buffers` in reverse_proxy",
     traefik="no `buffering` middleware on this router",
@@ -49,7 +49,7 @@ SILENCE = Remedy(
 )
 RANGES = Remedy(
     "A download that broke off begins again from its first byte.",
-    nginx='no `proxy_set_header Range "";`, no `proxy_cache` and no `gzip` in this location',
+    nginx='no `proxy_set_header Range "";`, no `proxy_hide_header` of ETag or Accept-Ranges, no `proxy_cache`',
     caddy="no `header_up -Range`, no `header_down -Accept-Ranges` or `-ETag`",
     traefik="no `headers` middleware that empties Range, If-Range, Accept-Ranges or ETag",
 )

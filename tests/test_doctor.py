@@ -1,0 +1,327 @@
+"""`session-export doctor` before real proxies that are right, and wrong in each way that it knows."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
+
+from service.config import Server
+from service.doctor import CannotExamine, Doctor, Finding, Verdict
+from service.doctor.findings import address
+from service.doctor.received import FORGED, Echo
+from tests.proxies import LOCATIONS, caddy, needs_nginx, nginx
+from tests.test_cli import TOP
+from tests.world import ADMIN, PLAIN, World
+
+HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are at 127.0.0.1
+DOCTOR = "/api/admin/doctor"
+TRUSTING = "trusted_proxies" in Server.model_fields
+NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "silence"]
+
+
+@pytest.fixture
+async def behind(world: World) -> World:
+    """A service that knows that a proxy stands before it."""
+    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if TRUSTING else {}
+    world.server = Server(shutdown_timeout=1, **more)
+    return await world.start()
+
+
+@asynccontextmanager
+async def doctor(url: str, token: str = ADMIN, **options: Any) -> AsyncIterator[Doctor]:
+    connector = aiohttp.TCPConnector(force_close=True, local_addr=(HERE, 0))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers, connector=connector, auto_decompress=False) as session:
+        yield Doctor(session, url, **{"pause": 0.3, "silence": 0.7} | options)
+
+
+async def examined(url: str, **options: Any) -> list[Finding]:
+    async with doctor(url, **options) as asked:
+        return [finding async for finding in asked.examine(await asked.reach())]
+
+
+def unsound(findings: list[Finding]) -> dict[str, Verdict]:
+    assert [finding.name for finding in findings] == NAMES
+    return {
+        finding.name: finding.verdict
+        for finding in findings
+        if finding.verdict is not Verdict.SOUND and (TRUSTING or finding.name != "address")
+    }
+
+
+@needs_nginx
+async def test_the_shipped_lines_for_nginx_are_sound(behind: World, tmp_path: Path) -> None:
+    async with nginx(tmp_path, behind.running.port or 0) as url:
+        assert unsound(await examined(url)) == {}
+
+
+# What is wrong, what stands there instead of which line, and what the report says that was seen.
+MISTAKES = [
+    ("truncation", "proxy_http_version 1.1;", "proxy_http_version 1.0;", "speaks HTTP/1.0 to the service"),
+    ("buffering", "proxy_buffering off;", "proxy_ignore_headers X-Accel-Buffering;", "a proxy took 24 MiB in"),
+    ("compression", "gzip off;", "gzip on; gzip_types *;", "compressed an archive"),
+    ("compression", "gzip off;", "gzip on; gzip_types application/x-ndjson;", "compressed a session"),
+    ("silence", "proxy_read_timeout 300s;", "proxy_read_timeout 500ms;", "it broke off"),
+    ("ranges", "", 'proxy_set_header Range "";', "all of it came"),
+    ("ranges", "", "proxy_hide_header ETag;", "ETag or Accept-Ranges is lost"),
+    ("address", "X-Forwarded-For $remote_addr;", 'X-Forwarded-For "";', "does not say for whom"),
+    ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", FORGED),
+    ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For 198.51.100.7;", "this machine is 127.0.0.5"),
+    ("request id", "", 'proxy_set_header X-Request-ID "";', "does not reach the service"),
+    ("request id", "", "proxy_hide_header X-Request-ID;", "the answer nothing"),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[2])
+async def test_each_mistake_is_found_and_nothing_else(
+    behind: World, tmp_path: Path, mistake: tuple[str, str, str, str]
+) -> None:
+    name, line, instead, seen = mistake
+    wrong = LOCATIONS.replace(line, instead) if line else LOCATIONS.replace("proxy_pass ", f"{instead} proxy_pass ")
+    if name == "buffering":
+        wrong = wrong.replace("proxy_max_temp_file_size 0;", "")
+    assert wrong != LOCATIONS
+    async with nginx(tmp_path, behind.running.port or 0, wrong) as url:
+        # Time enough for a proxy to take all there is, also where others use the machine.
+        findings = await examined(url, pause=1.5 if name == "buffering" else 0.3)
+    assert list(unsound(findings)) == [name]
+    (finding,) = [finding for finding in findings if finding.name == name]
+    assert seen in finding.seen
+    if finding.verdict is Verdict.WRONG:
+        assert finding.remedy is not None
+        assert re.findall(r"[a-z_]{4,}", line or instead)[0] in finding.remedy.nginx, "the line that mends it"
+
+
+async def test_a_service_that_does_not_know_its_proxy_is_told_whom_to_trust(service: World, tmp_path: Path) -> None:
+    async with nginx(tmp_path, service.running.port or 0) as url:
+        findings = await examined(url)
+    assert unsound(findings) == {"address": Verdict.WRONG}
+    (finding,) = [finding for finding in findings if finding.name == "address"]
+    assert "not told to believe that proxy" in finding.seen
+    assert finding.remedy is not None
+    assert finding.remedy.service == 'server.trusted_proxies: ["127.0.0.1"]'
+
+
+async def test_a_proxy_that_keeps_bytes_back_until_the_end_is_found(service: World) -> None:
+    """As Traefik's buffering middleware does, for which there is no package here."""
+
+    async def whole(request: web.BaseRequest) -> web.StreamResponse:
+        asked = service.request(str(request.rel_url), headers={"Authorization": f"Bearer {ADMIN}"})
+        async with asked as response:
+            try:
+                return web.Response(status=response.status, body=await response.read(), headers=kept(response))
+            except aiohttp.ClientPayloadError:
+                return web.Response(status=502)
+
+    def kept(response: aiohttp.ClientResponse) -> dict[str, str]:
+        return {name: response.headers[name] for name in ("Content-Type", "X-Request-ID")}
+
+    async with RawTestServer(whole) as server:
+        findings = await examined(str(server.make_url("/")))
+    (finding,) = [finding for finding in findings if finding.name == "buffering"]
+    assert finding.verdict is Verdict.WRONG
+    assert "kept back" in finding.seen
+    assert findings[0].verdict is Verdict.SOUND, "a broken stream became an error: nobody takes that for a whole one"
+
+
+@needs_nginx
+async def test_an_id_that_the_proxy_gives_is_sound(behind: World, tmp_path: Path) -> None:
+    given = LOCATIONS.replace("proxy_pass ", "proxy_set_header X-Request-ID $request_id; proxy_pass ")
+    async with nginx(tmp_path, behind.running.port or 0, given) as url:
+        findings = await examined(url)
+    assert unsound(findings) == {}
+    assert "an id of its own" in findings[NAMES.index("request id")].seen
+
+
+def echo(**fields: Any) -> Echo:
+    usual = {"version": "1", "http_version": "1.1", "user_id": "a", "request_id": "r", "request_id_received": "r"}
+    return Echo(
+        **(usual | {"peer": "10.0.0.2", "client_ip": "198.51.100.7", "forwarded_for": ["198.51.100.7"]} | fields)
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected", "verdict"),
+    [
+        ({}, None, Verdict.UNSURE),  # perhaps addresses are translated, perhaps it is a proxy's
+        ({}, "198.51.100.7", Verdict.SOUND),
+        ({}, "198.51.100.8", Verdict.WRONG),
+        ({"client_ip": "10.0.0.9"}, None, Verdict.SOUND),  # our own
+        ({"client_ip": "10.0.0.9"}, "198.51.100.7", Verdict.WRONG),
+        ({"client_ip": FORGED}, FORGED, Verdict.WRONG),
+        ({"client_ip": "10.0.0.2"}, None, Verdict.WRONG),
+        ({"client_ip": "10.0.0.2", "forwarded_for": [FORGED]}, None, Verdict.WRONG),
+        ({"client_ip": "10.0.0.2", "forwarded_for": [FORGED]}, "10.0.0.2", Verdict.SOUND),  # no proxy at all
+        ({"client_ip": "10.0.0.9", "peer": "10.0.0.9"}, None, Verdict.UNSURE),  # all on one machine
+    ],
+)
+def test_only_an_address_that_is_known_to_be_right_is_called_so(
+    fields: dict[str, Any], expected: str | None, verdict: Verdict
+) -> None:
+    finding = address(echo(**fields), "10.0.0.9", expected)
+    assert finding.verdict is verdict
+    assert (finding.remedy is not None) == (verdict is Verdict.WRONG)
+
+
+async def test_caddy_as_it_is_shipped_is_sound(behind: World, tmp_path: Path) -> None:
+    async with caddy(tmp_path, behind.running.port or 0, caddy_of((2, 8))) as url:
+        assert unsound(await examined(url)) == {}
+
+
+async def test_a_caddy_that_is_too_old_hides_truncation(behind: World, tmp_path: Path) -> None:
+    async with caddy(tmp_path, behind.running.port or 0, caddy_of((2, 6), below=(2, 7))) as url:
+        findings = await examined(url)
+    assert unsound(findings) == {"truncation": Verdict.WRONG}
+    assert findings[0].remedy is not None
+    assert "2.8" in findings[0].remedy.caddy
+
+
+def caddy_of(version: tuple[int, int], below: tuple[int, int] = (3, 0)) -> str:
+    """A Caddy of that version or newer, from the tests' packages or the system's."""
+    for directory in (Path(sys.executable).parent, *map(Path, os.environ["PATH"].split(":"))):
+        path = directory / "caddy"
+        if path.exists():
+            said = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
+            major, minor = re.findall(r"\d+", said)[:2]
+            if version <= (int(major), int(minor)) < below:
+                return str(path)
+    pytest.skip(f"no Caddy from {version} on and below {below} is installed")
+
+
+@pytest.mark.parametrize("what", ["echo", "broken", "paused", "flood", "session"])
+@pytest.mark.parametrize(("token", "status"), [(None, 401), ("unknown", 401), (PLAIN, 403)])
+async def test_the_probes_are_for_admins(service: World, what: str, token: str | None, status: int) -> None:
+    assert (await service.get(f"{DOCTOR}/{what}", token=token)).status == status
+
+
+async def test_the_probes_read_nothing_and_write_nothing(service: World) -> None:
+    service.file("secret.jsonl", b"secret")
+    for what in ("echo", "paused?seconds=0", "session"):
+        answer = await service.get(f"{DOCTOR}/{what}")
+        assert answer.status == 200
+        assert b"secret" not in answer.body
+    assert await service.audit() == []
+
+
+@pytest.mark.parametrize("seconds", ["-1", "601", "nan", "inf", "x", ""])
+async def test_no_silence_is_longer_than_ten_minutes(service: World, seconds: str) -> None:
+    assert (await service.get(f"{DOCTOR}/paused?seconds={seconds}")).status == 422
+
+
+async def test_a_silent_stream_does_not_keep_the_service_from_stopping(service: World) -> None:
+    async with service.request(f"{DOCTOR}/paused?seconds=600") as response:
+        await response.content.readany()
+        await service.stop()
+        with pytest.raises(aiohttp.ClientError):
+            await response.read()
+
+
+@asynccontextmanager
+async def something_else(answer: web.Response) -> AsyncIterator[str]:
+    """A server that answers this to everything; its URL."""
+
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return answer
+
+    async with RawTestServer(handler) as server:
+        yield str(server.make_url("/"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"text": "<html>Sign in</html>", "content_type": "text/html"}, "is it a login page"),
+        ({"status": 302, "headers": {"Location": "https://sso.example/"}}, "sends us on to https://sso.example/"),
+        ({"status": 401, "text": "who are you"}, "not the service, but something before it, answered 401"),
+        ({"status": 404, "text": "nothing here"}, "not the service, but something before it, answered 404"),
+        ({"text": "[1]", "content_type": "application/json"}, "not as Session Export does"),
+    ],
+)
+async def test_what_is_not_the_service_is_called_so(answer: dict[str, Any], words: str) -> None:
+    async with something_else(web.Response(**answer)) as url, doctor(url) as asked:
+        with pytest.raises(CannotExamine, match=words):
+            await asked.reach()
+
+
+@pytest.mark.parametrize(("token", "words"), [("wrong", "does not know this token"), (PLAIN, "not that of an admin")])
+async def test_a_token_that_does_not_let_us_in_is_called_so(service: World, token: str, words: str) -> None:
+    async with doctor(service.url("/"), token=token) as asked:
+        with pytest.raises(CannotExamine, match=words):
+            await asked.reach()
+
+
+async def command(*arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
+    environ = {name: value for name, value in os.environ.items() if name != "SESSION_EXPORT_TOKEN"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service", "doctor", *arguments,
+        env=environ | ({"SESSION_EXPORT_TOKEN": token} if token else {}) | {"PYTHONPATH": str(TOP)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+@needs_nginx
+async def test_the_command_ends_with_0_when_all_is_sound(behind: World, tmp_path: Path) -> None:
+    async with nginx(tmp_path, behind.running.port or 0) as url:
+        code, out, _ = await command("--url", url, "--silence", "1", "--my-address", "127.0.0.1")
+    assert code == 0, out
+    assert out.endswith("All 7 sound: what the service sends is what clients get.\n")
+
+
+@needs_nginx
+async def test_the_command_ends_with_3_and_says_the_line_when_something_is_wrong(behind: World, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{ADMIN}\n")
+    wrong = LOCATIONS.replace("gzip off;", "gzip on; gzip_types *;")
+    async with nginx(tmp_path, behind.running.port or 0, wrong) as url:
+        asked = ("--url", url, "--silence", "1", "--my-address", "127.0.0.1", "--token-file", str(token))
+        code, out, _ = await command(*asked, token=None)
+    assert code == 3, out
+    assert re.search(
+        r"^WRONG   compression  A proxy compressed an archive.*gzip.*\n(.*\n)+ +nginx +gzip off;", out, re.M
+    )
+    assert "1 of 7 wrong" in out
+    assert ADMIN not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "code", "words"),
+    [
+        (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1 does not answer: Cannot connect"),
+        (["--url", "http://127.0.0.1:1/"], None, 2, "put an admin's into SESSION_EXPORT_TOKEN"),
+        (["--url", "public.example"], "t", 2, "http:// or https://"),
+        ([], "t", 2, "--url"),
+    ],
+)
+async def test_the_command_says_why_it_cannot_ask(
+    arguments: list[str], token: str | None, code: int, words: str
+) -> None:
+    ended, out, err = await command(*arguments, token=token)
+    assert ended == code
+    assert words in err
+    assert "Traceback" not in err + out
+
+
+def test_help_is_there_at_once() -> None:
+    """aiohttp and the rest are imported by what needs them; the quickest of three, as others use the machine too."""
+    taken = []
+    for _ in range(3):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "service", "--help"], capture_output=True, check=True, cwd=TOP)
+        taken.append(time.monotonic() - began)
+    assert min(taken) < 1
+    loaded = "import sys, service.cli; print(sorted({'aiohttp', 'duckdb', 'pydantic'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", loaded], text=True, cwd=TOP) == "[]\n"
