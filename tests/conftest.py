@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from service.config import Server
 from tests.world import World
 
 
@@ -21,4 +23,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def service(world: World) -> World:
     """A world whose service runs."""
+    return await world.start()
+
+
+@pytest.fixture
+async def behind(world: World) -> World:
+    """A world whose service knows that a proxy stands before it."""
+    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if "trusted_proxies" in Server.model_fields else {}
+    world.server = Server(shutdown_timeout=1, **more)
     return await world.start()

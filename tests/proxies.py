@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,3 +95,15 @@ async def caddy(directory: Path, service: int, executable: str) -> AsyncIterator
     command = (executable, "run", "--config", config, "--adapter", "caddyfile")
     async with program(port, *command, XDG_DATA_HOME=str(directory), XDG_CONFIG_HOME=str(directory)):
         yield f"http://127.0.0.1:{port}"
+
+
+def caddy_of(version: tuple[int, int], below: tuple[int, int] = (3, 0)) -> str:
+    """A Caddy of that version or newer, from the tests' packages or the system's."""
+    for directory in (Path(sys.executable).parent, *map(Path, os.environ["PATH"].split(":"))):
+        path = directory / "caddy"
+        if path.exists():
+            said = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
+            major, minor = re.findall(r"\d+", said)[:2]
+            if version <= (int(major), int(minor)) < below:
+                return str(path)
+    pytest.skip(f"no Caddy from {version} on and below {below} is installed")

@@ -20,7 +20,7 @@ from service.config import Server
 from service.doctor import CannotExamine, Doctor, Finding, Verdict
 from service.doctor.findings import address
 from service.doctor.received import FORGED, Echo
-from tests.proxies import LOCATIONS, caddy, needs_nginx, nginx
+from tests.proxies import LOCATIONS, caddy, caddy_of, needs_nginx, nginx
 from tests.test_cli import TOP
 from tests.world import ADMIN, PLAIN, World
 
@@ -28,14 +28,6 @@ HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are 
 DOCTOR = "/api/admin/doctor"
 TRUSTING = "trusted_proxies" in Server.model_fields
 NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "silence"]
-
-
-@pytest.fixture
-async def behind(world: World) -> World:
-    """A service that knows that a proxy stands before it."""
-    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if TRUSTING else {}
-    world.server = Server(shutdown_timeout=1, **more)
-    return await world.start()
 
 
 @asynccontextmanager
@@ -186,18 +178,6 @@ async def test_a_caddy_that_is_too_old_hides_truncation(behind: World, tmp_path:
     assert unsound(findings) == {"truncation": Verdict.WRONG}
     assert findings[0].remedy is not None
     assert "2.8" in findings[0].remedy.caddy
-
-
-def caddy_of(version: tuple[int, int], below: tuple[int, int] = (3, 0)) -> str:
-    """A Caddy of that version or newer, from the tests' packages or the system's."""
-    for directory in (Path(sys.executable).parent, *map(Path, os.environ["PATH"].split(":"))):
-        path = directory / "caddy"
-        if path.exists():
-            said = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
-            major, minor = re.findall(r"\d+", said)[:2]
-            if version <= (int(major), int(minor)) < below:
-                return str(path)
-    pytest.skip(f"no Caddy from {version} on and below {below} is installed")
 
 
 @pytest.mark.parametrize("what", ["echo", "broken", "paused", "flood", "session"])

@@ -1,0 +1,178 @@
+"""The proxies' configurations in `deploy/`, each run as it is shipped in the program that it is for."""
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.proxies import DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
+from tests.world import ADMIN, World
+
+EXPORT = "/api/admin/users/u-1/sessions/download-all"
+DOWNLOAD = "/api/admin/users/u-1/sessions/a.jsonl/download"
+CLIENT = "127.0.0.5"  # where curl asks from; the proxy and the service are at 127.0.0.1
+IDENTITY = [
+    "Forwarded",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "Remote-User",
+]
+
+
+@pytest.fixture(params=["nginx", "caddy"])
+async def proxy(request: pytest.FixtureRequest, behind: World, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of a proxy as it is shipped."""
+    port = behind.running.port or 0
+    if request.param == "nginx":
+        async with nginx(tmp_path, port) as url:
+            yield url
+    else:
+        async with caddy(tmp_path, port, caddy_of((2, 8))) as url:
+            yield url
+
+
+async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
+    """The exit code, and the status."""
+    process = await asyncio.create_subprocess_exec(
+        "curl", "-s", "-o", output, "-w", "%{http_code}", "--interface", CLIENT, "-H", f"Authorization: Bearer {ADMIN}",
+        *more, url, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+pytestmark = needs_nginx
+
+
+async def test_an_export_comes_whole(behind: World, proxy: str, tmp_path: Path) -> None:
+    behind.file("a.jsonl", os.urandom(3_000_000))
+    assert await curl(proxy + EXPORT, tmp_path / "out.zip", "--compressed") == (0, "200")
+    judge = await asyncio.create_subprocess_exec("unzip", "-tq", tmp_path / "out.zip", stdout=asyncio.subprocess.PIPE)
+    await judge.communicate()
+    assert judge.returncode == 0
+    assert [row["result"] for row in await behind.audit("session_bulk%")] == ["started", "success"]
+
+
+async def test_a_download_is_resumed_with_a_range(behind: World, proxy: str, tmp_path: Path) -> None:
+    data = b'{"text": "that compresses well"}\n' * 1000
+    behind.file("a.jsonl", data)
+    (tmp_path / "out").write_bytes(data[:7000])
+    assert await curl(proxy + DOWNLOAD, tmp_path / "out", "-C", "-", "--compressed") == (0, "206")
+    assert (tmp_path / "out").read_bytes() == data
+
+
+@pytest.mark.parametrize("path", [EXPORT, DOWNLOAD])
+async def test_a_broken_transfer_is_seen_as_broken(behind: World, proxy: str, tmp_path: Path, path: str) -> None:
+    file, output = behind.file("a.jsonl", os.urandom(40_000_000)), tmp_path / "out"
+    reading = asyncio.create_task(curl(proxy + path, output, "--limit-rate", "10M"))
+    while not output.exists() or output.stat().st_size < 100_000:
+        await asyncio.sleep(0.01)
+    os.truncate(file, 1000)
+    code, _ = await reading
+    assert code == 18, "curl: transfer closed with outstanding data remaining"
+    assert [row["result"] for row in await behind.audit("session%download")] == ["error"]
+
+
+async def test_the_service_waits_for_a_slow_client(behind: World, proxy: str, tmp_path: Path) -> None:
+    """No proxy takes the export for it: when the client leaves, that is what the audit log says."""
+    behind.file("a.jsonl", os.urandom(100_000_000))
+    code, _ = await curl(proxy + EXPORT, tmp_path / "out", "--limit-rate", "1M", "--max-time", "1")
+    assert code == 28, "curl: the time is over"
+    (row,) = await behind.audit("session_bulk_download")
+    assert row["result"] == "aborted"
+
+
+async def test_the_clients_address_is_audited_and_not_the_one_it_claims(
+    behind: World, proxy: str, tmp_path: Path
+) -> None:
+    behind.file("a.jsonl")
+    claims = ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1", "X-Real-IP: 192.0.2.1"]
+    asked = [argument for claim in claims for argument in ("-H", claim)]
+    assert await curl(proxy + EXPORT, tmp_path / "out", *asked) == (0, "200")
+    assert {row["client_ip"] for row in await behind.audit()} == {CLIENT}
+
+
+async def test_an_id_goes_there_and_back(behind: World, proxy: str, tmp_path: Path) -> None:
+    behind.file("a.jsonl")
+    asked = ("-H", "X-Request-ID: mine-1", "-D", str(tmp_path / "headers"))
+    assert await curl(proxy + EXPORT, tmp_path / "out", *asked) == (0, "200")
+    assert "x-request-id: mine-1\n" in (tmp_path / "headers").read_text().lower()
+    assert {row["correlation_id"] for row in await behind.audit()} == {"mine-1"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/"])
+async def test_nothing_but_the_api_is_given_to_the_outside(proxy: str, tmp_path: Path, path: str) -> None:
+    assert await curl(proxy + path, tmp_path / "out") == (0, "404")
+
+
+@asynccontextmanager
+async def seen_headers(port: int) -> AsyncIterator[list[bytes]]:
+    """A server in the place of the service, and the header lines that it was sent."""
+    lines: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.extend((await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        yield lines
+
+
+@pytest.mark.parametrize("program", ["nginx", "caddy"])
+async def test_nobody_from_outside_says_who_they_are(tmp_path: Path, program: str) -> None:
+    port = free_port()
+    started = nginx(tmp_path, port) if program == "nginx" else caddy(tmp_path, port, caddy_of((2, 8)))
+    asked = [argument for name in IDENTITY for argument in ("-H", f"{name}: forged")]
+    async with seen_headers(port) as lines, started as url:
+        assert await curl(url + EXPORT, tmp_path / "out", *asked) == (0, "200")
+    assert b"get /api/admin/users/u-1/sessions/download-all http/1.1" in lines
+    assert [line for line in lines if b"forged" in line] == []
+
+
+@pytest.mark.parametrize("file", ["nginx/server.conf", "compose/server.conf"])
+async def test_the_server_blocks_for_nginx_serve_over_tls(behind: World, tmp_path: Path, file: str) -> None:
+    behind.file("a.jsonl")
+    port = free_port()
+    certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=public.example"
+    made = [*certificate.split(), "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "locations.conf").write_text(LOCATIONS)
+    server = (DEPLOY / file).read_text()
+    for pattern, here in {
+        r"listen \d+": f"listen 127.0.0.1:{port}",
+        r"/etc/\S*/(\w+\.pem)": rf"{tmp_path}/\1",
+        r"include \S+;": f"include {tmp_path}/locations.conf;",
+        r"server \S+:8080;": f"server 127.0.0.1:{behind.running.port};",
+    }.items():
+        server, count = re.subn(pattern, here, server)
+        assert count, pattern
+    async with nginx_with(tmp_path, server, port):
+        asked = ("--cacert", str(tmp_path / "cert.pem"), "--connect-to", f"public.example:443:127.0.0.1:{port}")
+        assert await curl(f"https://public.example{EXPORT}", tmp_path / "out", *asked) == (0, "200")
+
+
+def test_traefiks_files_say_what_matters() -> None:
+    """There is no package of Traefik to run here: at least the files say what they are to say."""
+    static = yaml.safe_load((DEPLOY / "traefik" / "static.yaml").read_text())
+    dynamic = yaml.safe_load((DEPLOY / "traefik" / "session-export.yaml").read_text())["http"]
+    entry = static["entryPoints"]["websecure"]
+    assert entry["transport"]["respondingTimeouts"]["writeTimeout"] == "0s"
+    assert entry["forwardedHeaders"]["insecure"] is False
+    assert "experimental" not in static
+    (router,) = dynamic["routers"].values()
+    assert router["entryPoints"] == list(static["entryPoints"])
+    assert {kind for name in router["middlewares"] for kind in dynamic["middlewares"][name]} == {"headers"}
+    stripped = dynamic["middlewares"]["no-identity-from-outside"]["headers"]["customRequestHeaders"]
+    assert {name for name, value in stripped.items() if value == ""} >= set(IDENTITY)
+    balancer = dynamic["services"][router["service"]]["loadBalancer"]
+    assert balancer["responseForwarding"]["flushInterval"].startswith("-")
+    assert dynamic["serversTransports"][balancer["serversTransport"]]["disableHTTP2"] is True
