@@ -88,10 +88,9 @@ def test_the_service_lives_with_what_the_unit_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("id,email,name\nu1,alice@example.com,\n")
     run("users", "import", "users.csv", cwd=tmp_path)
     _, *arguments = shlex.split(settings("Service")["ExecStart"].replace("/etc/session-export", str(tmp_path)))
-    with subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", tmp_path / "trace", sys.executable, "-m", "service", *arguments],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": str(TOP), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]},
-    ) as process:  # fmt: skip
+    command = ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), sys.executable, "-m", "service", *arguments]
+    environ = os.environ | {"PYTHONPATH": str(TOP), "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environ) as process:
         try:
             assert process.stderr is not None
             lines = iter(process.stderr)
@@ -114,4 +113,6 @@ def test_the_service_lives_with_what_the_unit_leaves_it(tmp_path: Path) -> None:
     assert not re.search(r"PROT_WRITE\|PROT_EXEC|mprotect\([^)]*PROT_EXEC", trace), "MemoryDenyWriteExecute"
     assert set(re.findall(r"socket\((\w+)", trace)) <= set(settings("Service")["RestrictAddressFamilies"].split())
     written = set(re.findall(r'openat\(\w+, "([^"]+)", [^)]*O_(?:WRONLY|RDWR|CREAT)', trace))
-    assert {path for path in written if Path(path).parent != Path("data")} == set(), "only the catalog is written to"
+    assert {path for path in written if (tmp_path / path).parent != tmp_path / "data"} == set(), (
+        "only the catalog is written to"
+    )
