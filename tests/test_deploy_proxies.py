@@ -19,12 +19,12 @@ DOWNLOAD = "/api/admin/users/u-1/sessions/a.jsonl/download"
 CLIENT = "127.0.0.5"  # where curl asks from; the proxy and the service are at 127.0.0.1
 IDENTITY = [
     "Forwarded",
-    "X-Forwarded-User",
-    "X-Forwarded-Email",
-    "X-Auth-Request-User",
-    "X-Auth-Request-Email",
-    "Remote-User",
-]
+    *(
+        f"{sender}-{what}"
+        for sender in ("X-Forwarded", "X-Auth-Request", "Remote")
+        for what in ("User", "Email", "Groups")
+    ),
+]  # what oauth2-proxy, Authelia and others call it
 
 
 @pytest.fixture(params=["nginx", "caddy"])
