@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.config import Server
+from tests.proxies import TRUSTING
 from tests.world import World
 
 
@@ -29,6 +30,6 @@ async def service(world: World) -> World:
 @pytest.fixture
 async def behind(world: World) -> World:
     """A world whose service knows that a proxy stands before it."""
-    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if "trusted_proxies" in Server.model_fields else {}
+    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if TRUSTING else {}
     world.server = Server(shutdown_timeout=1, **more)
     return await world.start()

@@ -16,17 +16,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from service.config import Server
 from service.doctor import CannotExamine, Doctor, Finding, Verdict
 from service.doctor.findings import address
 from service.doctor.received import FORGED, Echo
-from tests.proxies import LOCATIONS, caddy, caddy_of, needs_nginx, nginx
+from tests.proxies import LOCATIONS, TRUSTING, caddy, caddy_of, needs_nginx, needs_trust, nginx
 from tests.test_cli import TOP
 from tests.world import ADMIN, PLAIN, World
 
 HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are at 127.0.0.1
 DOCTOR = "/api/admin/doctor"
-TRUSTING = "trusted_proxies" in Server.model_fields
 NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "silence"]
 
 
@@ -67,16 +65,20 @@ MISTAKES = [
     ("silence", "proxy_read_timeout 300s;", "proxy_read_timeout 500ms;", "it broke off"),
     ("ranges", "", 'proxy_set_header Range "";', "all of it came"),
     ("ranges", "", "proxy_hide_header ETag;", "ETag or Accept-Ranges is lost"),
+    ("request id", "", 'proxy_set_header X-Request-ID "";', "does not reach the service"),
+    ("request id", "", "proxy_hide_header X-Request-ID;", "the answer nothing"),
+]
+ADDRESS_MISTAKES = [
     ("address", "X-Forwarded-For $remote_addr;", 'X-Forwarded-For "";', "does not say for whom"),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", FORGED),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For 198.51.100.7;", "this machine is 127.0.0.5"),
-    ("request id", "", 'proxy_set_header X-Request-ID "";', "does not reach the service"),
-    ("request id", "", "proxy_hide_header X-Request-ID;", "the answer nothing"),
 ]
 
 
 @needs_nginx
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[2])
+@pytest.mark.parametrize(
+    "mistake", [*MISTAKES, *(pytest.param(mistake, marks=needs_trust) for mistake in ADDRESS_MISTAKES)], ids=str
+)
 async def test_each_mistake_is_found_and_nothing_else(
     behind: World, tmp_path: Path, mistake: tuple[str, str, str, str]
 ) -> None:
@@ -96,6 +98,8 @@ async def test_each_mistake_is_found_and_nothing_else(
         assert re.findall(r"[a-z_]{4,}", line or instead)[0] in finding.remedy.nginx, "the line that mends it"
 
 
+@needs_nginx
+@needs_trust
 async def test_a_service_that_does_not_know_its_proxy_is_told_whom_to_trust(service: World, tmp_path: Path) -> None:
     async with nginx(tmp_path, service.running.port or 0) as url:
         findings = await examined(url)
@@ -139,9 +143,7 @@ async def test_an_id_that_the_proxy_gives_is_sound(behind: World, tmp_path: Path
 
 def echo(**fields: Any) -> Echo:
     usual = {"version": "1", "http_version": "1.1", "user_id": "a", "request_id": "r", "request_id_received": "r"}
-    return Echo(
-        **(usual | {"peer": "10.0.0.2", "client_ip": "198.51.100.7", "forwarded_for": ["198.51.100.7"]} | fields)
-    )
+    return Echo(**(usual | {"peer": "10.0.0.2", "client_ip": "198.51.100.7", "forwarded": ["198.51.100.7"]} | fields))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +156,12 @@ def echo(**fields: Any) -> Echo:
         ({"client_ip": "10.0.0.9"}, "198.51.100.7", Verdict.WRONG),
         ({"client_ip": FORGED}, FORGED, Verdict.WRONG),
         ({"client_ip": "10.0.0.2"}, None, Verdict.WRONG),
-        ({"client_ip": "10.0.0.2", "forwarded_for": [FORGED]}, None, Verdict.WRONG),
-        ({"client_ip": "10.0.0.2", "forwarded_for": [FORGED]}, "10.0.0.2", Verdict.SOUND),  # no proxy at all
+        ({"client_ip": "10.0.0.2", "forwarded": [FORGED, f"for={FORGED}"]}, None, Verdict.WRONG),
+        (
+            {"client_ip": "10.0.0.2", "forwarded": [FORGED, f"for={FORGED}"]},
+            "10.0.0.2",
+            Verdict.SOUND,
+        ),  # no proxy at all
         ({"client_ip": "10.0.0.9", "peer": "10.0.0.9"}, None, Verdict.UNSURE),  # all on one machine
     ],
 )

@@ -16,6 +16,7 @@ from service.api.conditions import NotSatisfiable, Validators, byte_range
 from service.api.errors import Problem
 from service.api.requests import ACTOR, HEADER, REQUEST_ID, client_of
 
+FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # where proxies say for whom they ask
 LINE = b"This is no session data. session-export doctor looks at how it arrives.\n"
 SESSION = b"".join(
     b'{"line": %d, "text": "no session data, only something to ask ranges of"}\n' % n for n in range(500)
@@ -44,7 +45,7 @@ async def echo(request: web.Request) -> web.Response:
             "user_id": request[ACTOR].user_id,
             "peer": peer[0] if peer else None,
             "client_ip": client_of(request).ip,
-            "forwarded_for": request.headers.getall(hdrs.X_FORWARDED_FOR, []),
+            "forwarded": [value for name in FORWARDED for value in request.headers.getall(name, [])],
             "request_id": request[REQUEST_ID],
             "request_id_received": request.headers.get(HEADER),
         }

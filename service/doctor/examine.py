@@ -11,7 +11,7 @@ import click
 
 from service.doctor import findings
 from service.doctor.findings import PART, Finding, Verdict
-from service.doctor.received import FORGED, Echo, Received
+from service.doctor.received import CLAIM, Echo, Received
 
 PAUSE = 2.0  # seconds between the two pieces of the stream that shows buffering
 SILENCE = 65.0  # seconds; most proxies' limit is 60
@@ -39,7 +39,7 @@ class Doctor:
 
     async def reach(self) -> Echo:
         """How the service sees us, with an address that we made up. Raises CannotExamine."""
-        received = await self._get("echo", headers={"X-Forwarded-For": FORGED})
+        received = await self._get("echo", headers=CLAIM)
         return Echo.of(self._url, received)
 
     async def examine(self, echo: Echo) -> AsyncIterator[Finding]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 
 FORGED = "192.0.2.1"  # the address that we claim to have; nobody has it (RFC 5737)
+CLAIM = {"X-Forwarded-For": FORGED, "Forwarded": f"for={FORGED}"}
 
 
 class CannotExamine(Exception):
@@ -42,7 +43,7 @@ class Echo:
     user_id: str
     peer: str
     client_ip: str
-    forwarded_for: list[str]
+    forwarded: list[str]
     request_id: str
     request_id_received: str | None
 
@@ -61,10 +62,9 @@ class Echo:
             ) from None
 
     @property
-    def forwarded(self) -> list[str]:
-        """The addresses in X-Forwarded-For that are not the one we made up."""
-        addresses = [part.strip() for value in self.forwarded_for for part in value.split(",")]
-        return [address for address in addresses if address != FORGED]
+    def on_behalf(self) -> bool:
+        """Whether somebody on the way said for whom they ask: more than what we claimed ourselves."""
+        return any(value not in CLAIM.values() for value in self.forwarded)
 
 
 def _unreached(url: str, received: Received) -> str:
