@@ -61,7 +61,7 @@ def buffering(paused: Received, flood: Received, pause: float) -> Finding:
             f"While we read nothing for {pause:g} s, a proxy took {size} in {handed_over:.1f} s and kept them for us."
         )
         return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
-    seen = f"Bytes come when they are sent, and of {size} no proxy takes more than a client that is slow."
+    seen = f"Bytes come as they are sent, and nobody takes {size} ahead of a client that does not read."
     return Finding(name, Verdict.SOUND, seen)
 
 
