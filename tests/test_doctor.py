@@ -155,6 +155,8 @@ def echo(**fields: Any) -> Echo:
         ({"client_ip": "10.0.0.9"}, None, Verdict.SOUND),  # our own
         ({"client_ip": "10.0.0.9"}, "198.51.100.7", Verdict.WRONG),
         ({"client_ip": FORGED}, FORGED, Verdict.WRONG),
+        ({"client_ip": FORGED, "peer": "10.0.0.9"}, None, Verdict.WRONG),
+        ({"client_ip": FORGED, "peer": "10.0.0.9", "forwarded": [FORGED]}, None, Verdict.UNSURE),  # no proxy between
         ({"client_ip": "10.0.0.2"}, None, Verdict.WRONG),
         ({"client_ip": "10.0.0.2", "forwarded": [FORGED, f"for={FORGED}"]}, None, Verdict.WRONG),
         (
@@ -279,7 +281,7 @@ async def test_the_command_ends_with_3_and_says_the_line_when_something_is_wrong
     assert re.search(
         r"^WRONG   compression  A proxy compressed an archive.*gzip.*\n(.*\n)+ +nginx +gzip off;", out, re.M
     )
-    assert "1 of 7 wrong" in out
+    assert "Of 7, 1 wrong. Mend it" in out
     assert ADMIN not in out
 
 

@@ -128,11 +128,10 @@ async def run(url: str, token: str, *, my_address: str | None = None, silence: f
 
 def _summary(verdicts: Sequence[Verdict]) -> str:
     wrong, unsure = verdicts.count(Verdict.WRONG), verdicts.count(Verdict.UNSURE)
-    if wrong:
-        return f"{wrong} of {len(verdicts)} wrong. Mend it, reload the proxy, and ask again."
-    if unsure:
-        return f"Nothing wrong, but {unsure} of {len(verdicts)} could not be told."
-    return f"All {len(verdicts)} sound: what the service sends is what clients get."
+    if not wrong + unsure:
+        return f"All {len(verdicts)} sound: what the service sends is what clients get."
+    counts = f"Of {len(verdicts)}, {wrong} wrong" + (f", {unsure} could not be told" if unsure else "")
+    return f"{counts}. " + ("Mend it, reload the proxy, and ask again." if wrong else "Ask again.")
 
 
 def described(finding: Finding) -> str:
@@ -142,6 +141,6 @@ def described(finding: Finding) -> str:
     lines = [*textwrap.wrap(finding.seen, 88)]
     if finding.remedy is not None:
         lines += textwrap.wrap(finding.remedy.harm, 88)
-        lines += [f"  {program:<12}{line}" for program, line in finding.remedy.lines]
+        lines += [f"  {program:<13}{line}" for program, line in finding.remedy.lines]
     head = click.style(f"{finding.verdict:<8}", fg=colour, bold=True) + f"{finding.name:<13}"
     return head + f"\n{margin}".join(lines)

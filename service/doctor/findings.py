@@ -58,7 +58,7 @@ def buffering(paused: Received, flood: Received, pause: float) -> Finding:
     size = f"{len(flood.body) / 1024**2:.0f} MiB"
     if handed_over < pause:
         seen = (
-            f"While we read nothing for {pause:g} s, a proxy took {size} in {handed_over:.1f} s and kept them for us."
+            f"While we read nothing for {pause:g} s, a proxy took {size} in {handed_over:.2f} s and kept them for us."
         )
         return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
     seen = f"Bytes come as they are sent, and nobody takes {size} ahead of a client that does not read."
@@ -96,17 +96,22 @@ def ranges(whole: Received, part: Received) -> Finding:
 def address(echo: Echo, local: str, expected: str | None) -> Finding:
     """`local` is our own address, `expected` what the service ought to see: another where addresses are translated."""
     verdict, seen = _address(echo, local, expected)
-    remedy = replace(remedies.ADDRESS, service=f'server.trusted_proxies: ["{echo.peer}"]')
-    return Finding("address", verdict, seen, remedy if verdict is Verdict.WRONG else None)
+    if verdict is not Verdict.WRONG:
+        return Finding("address", verdict, seen)
+    trust = "" if echo.client_ip == FORGED else f'server.trusted_proxies: ["{echo.peer}"]'
+    return Finding("address", verdict, seen, replace(remedies.ADDRESS, service=trust))
 
 
 def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str]:
     seen = f"The service sees you at {echo.client_ip}"
-    here = (
-        echo.peer == local
-    )  # the service, or its last proxy, runs on this machine: nothing is to be learned from that
+    here = echo.peer == local  # the service or its last proxy is on this machine: not much is to be learned from that
     right = echo.client_ip == expected or (expected is None and echo.client_ip == local and not here)
     cases = [
+        (
+            here and echo.client_ip == FORGED and not echo.on_behalf,
+            Verdict.UNSURE,
+            ", which we made up: it believes this machine as it does a proxy. Ask from where clients are.",
+        ),
         (echo.client_ip == FORGED, Verdict.WRONG, ", which we made up: what clients claim is passed on, and believed."),
         (right, Verdict.SOUND, ", which is right, and does not believe what clients claim."),
         (here and not expected, Verdict.UNSURE, ", but runs on this machine itself: ask from where clients are."),

@@ -17,7 +17,7 @@ class Remedy:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        fixes = [("nginx", self.nginx), ("Caddy", self.caddy), ("Traefik", self.traefik), ("config.yaml", self.service)]
+        fixes = [("config.yaml", self.service), ("nginx", self.nginx), ("Caddy", self.caddy), ("Traefik", self.traefik)]
         return [(program, line) for program, line in fixes if line]
 
 
