@@ -143,6 +143,8 @@ def doctor(url: str, token_file: TextIO | None, my_address: str | None, silence:
     token = (token_file.read() if token_file else os.environ.get("SESSION_EXPORT_TOKEN", "")).strip()
     if not token:
         raise click.UsageError("no token: put an admin's into SESSION_EXPORT_TOKEN, or its file into --token-file")
+    if not (token.isascii() and token.isprintable()):
+        raise click.UsageError("what is given as the token is not one line of plain characters")
     try:
         sound = asyncio.run(run(url, token, my_address=my_address, silence=silence))
     except CannotExamine as error:

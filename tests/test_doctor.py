@@ -290,6 +290,7 @@ async def test_the_command_ends_with_3_and_says_the_line_when_something_is_wrong
     [
         (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1 does not answer: Cannot connect"),
         (["--url", "http://127.0.0.1:1/"], None, 2, "put an admin's into SESSION_EXPORT_TOKEN"),
+        (["--url", "http://127.0.0.1:1/"], "two\nlines", 2, "not one line of plain characters"),
         (["--url", "public.example"], "t", 2, "http:// or https://"),
         ([], "t", 2, "--url"),
     ],

@@ -117,7 +117,7 @@ async def run(url: str, token: str, *, my_address: str | None = None, silence: f
         doctor = Doctor(session, url, my_address=my_address, silence=silence)
         echo = await doctor.reach()
         click.echo(f"Session Export {echo.version} at {url}, asked as {echo.user_id!r}")
-        click.echo(f"(this takes {silence:g} s: one of the streams stays silent for so long)\n", err=True)
+        click.echo(f"(this takes {silence:g} s, for which one of the streams stays silent, and 24 MiB)\n", err=True)
         found = []
         async for finding in doctor.examine(echo):
             found.append(finding)

@@ -146,5 +146,5 @@ def silence(received: Received, silence: float) -> Finding:
     if received.whole and received.ended > 0.97 * silence:
         return Finding(name, Verdict.SOUND, f"A stream that was silent for {silence:g} s came to its end.")
     what = received.what if not received.whole else "it was ended, as if it were whole"
-    seen = f"A stream was to be silent for {silence:g} s; after {received.ended - received.first:.1f} s {what}."
+    seen = f"A stream was to be silent for {silence:g} s; after {received.ended:.1f} s {what}."
     return Finding(name, Verdict.WRONG, seen, remedies.SILENCE)
