@@ -2,18 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 from service import __version__
 from service.commands import COMMANDS
-
-NOT_SOUND = 3  # the exit code of `doctor` when something is wrong; 2 is click's for a wrong use
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -106,50 +102,6 @@ def demo(port: int) -> None:
     with _plain_errors():
         set_up_logging()
         asyncio.run(run(port, click.echo))
-
-
-def _web_address(_context: click.Context, _option: click.Parameter, url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise click.BadParameter(f"expected an address with http:// or https://, got {url!r}")
-    return url
-
-
-@main.command()
-@click.option(
-    "--url", required=True, callback=_web_address, help="The address that clients use: https://public.example/"
-)
-@click.option(
-    "--token-file",
-    type=click.File(),
-    help="A file with an admin's token, - for standard input. Default: the environment's SESSION_EXPORT_TOKEN.",
-)
-@click.option("--my-address", metavar="IP", help="The address that the service ought to see, where you know it.")
-@click.option(
-    "--silence",
-    default=65.0,
-    show_default=True,
-    type=click.FloatRange(1, 600),
-    metavar="SECONDS",
-    help="How long a silence the way must bear; most proxies' limit is 60.",
-)
-def doctor(url: str, token_file: TextIO | None, my_address: str | None, silence: float) -> None:
-    """Examine the way to a running service: do its proxies break what exports rely on?
-
-    Says what is wrong and the line that mends it. Ask from where clients are. Ends with 0 when all is sound, 3 when
-    something is not, and 1 when the service could not be asked.
-    """
-    from service.doctor import CannotExamine, run  # noqa: PLC0415
-
-    token = (token_file.read() if token_file else os.environ.get("SESSION_EXPORT_TOKEN", "")).strip()
-    if not token:
-        raise click.UsageError("no token: put an admin's into SESSION_EXPORT_TOKEN, or its file into --token-file")
-    if not (token.isascii() and token.isprintable()):
-        raise click.UsageError("what is given as the token is not one line of plain characters")
-    try:
-        sound = asyncio.run(run(url, token, my_address=my_address, silence=silence))
-    except CannotExamine as error:
-        raise click.ClickException(str(error)) from None
-    sys.exit(0 if sound else NOT_SOUND)
 
 
 def _default_config() -> Path | None:

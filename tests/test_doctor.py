@@ -251,7 +251,7 @@ async def test_a_token_that_does_not_let_us_in_is_called_so(service: World, toke
 
 
 async def command(*arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
-    environ = {name: value for name, value in os.environ.items() if name != "SESSION_EXPORT_TOKEN"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SESSION_EXPORT_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "doctor", *arguments,
         env=environ | ({"SESSION_EXPORT_TOKEN": token} if token else {}) | {"PYTHONPATH": str(TOP)},
@@ -270,14 +270,14 @@ async def test_the_command_ends_with_0_when_all_is_sound(behind: World, tmp_path
 
 
 @needs_nginx
-async def test_the_command_ends_with_3_and_says_the_line_when_something_is_wrong(behind: World, tmp_path: Path) -> None:
+async def test_the_command_ends_with_9_and_says_the_line_when_something_is_wrong(behind: World, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(f"{ADMIN}\n")
     wrong = LOCATIONS.replace("gzip off;", "gzip on; gzip_types *;")
     async with nginx(tmp_path, behind.running.port or 0, wrong) as url:
         asked = ("--url", url, "--silence", "1", "--my-address", "127.0.0.1", "--token-file", str(token))
         code, out, _ = await command(*asked, token=None)
-    assert code == 3, out
+    assert code == 9, out
     assert re.search(
         r"^WRONG   compression  A proxy compressed an archive.*gzip.*\n(.*\n)+ +nginx +gzip off;", out, re.M
     )
@@ -289,9 +289,9 @@ async def test_the_command_ends_with_3_and_says_the_line_when_something_is_wrong
     ("arguments", "token", "code", "words"),
     [
         (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1 does not answer: Cannot connect"),
-        (["--url", "http://127.0.0.1:1/"], None, 2, "put an admin's into SESSION_EXPORT_TOKEN"),
-        (["--url", "http://127.0.0.1:1/"], "two\nlines", 2, "not one line of plain characters"),
-        (["--url", "public.example"], "t", 2, "http:// or https://"),
+        (["--url", "http://127.0.0.1:1/"], None, 2, "set SESSION_EXPORT_TOKEN"),
+        (["--url", "http://127.0.0.1:1/"], "two\nlines", 2, "a line break"),
+        (["--url", "public.example"], "t", 2, "is not that of a service"),
         ([], "t", 2, "--url"),
     ],
 )

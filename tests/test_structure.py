@@ -39,7 +39,7 @@ ROOMS = {
     "logs": set(),
     "reload": {"config", "pools"},
     "client": {"client", "pools"},
-    "commands": {"client", "commands"},
+    "commands": {"client", "commands", "doctor"},
     "doctor": {"doctor"},
     "api": {"api", "archive", "catalog", "config", "logs", "metrics", "pools", "sessions", "store"},
 }

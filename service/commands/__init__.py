@@ -1,4 +1,4 @@
-"""The commands that call a running service: list, download, export, activity.
+"""The commands that call a running service: list, download, export, activity, doctor.
 
 To import this costs no more than click; what makes requests and draws bars is imported when a command runs.
 """
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from service.commands.exits import EPILOG, INTERRUPTED, TERMINATED
+from service.commands.exits import EPILOG, INTERRUPTED, NOT_SOUND, TERMINATED
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -42,13 +42,24 @@ class Service:
         return Client(self.url, self.token, retries=self.retries, on_retry=show.retry)
 
 
-def connected(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that all of these commands have; the function gets `service`."""
+def where(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which service, and who asks: `url` and `token_file`."""
 
     @click.option("--url", required=True, envvar="SESSION_EXPORT_URL", show_envvar=True, metavar="URL",
                   help="The service, such as https://sessions.example.com.")  # fmt: skip
     @click.option("--token-file", type=click.File(), metavar="FILE",
                   help="Holds the token (-: standard input). Default: the variable SESSION_EXPORT_TOKEN.")  # fmt: skip
+    @functools.wraps(function)
+    def command(**options: Any) -> None:
+        function(**options)
+
+    return command
+
+
+def connected(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that all of these commands have; the function gets `service`."""
+
+    @where
     @click.option("--retries", type=click.IntRange(0, 100), default=4, show_default=True, metavar="N",
                   help="How often a request is made again when the service is busy or the connection breaks; it waits "
                        "as long as the service says (Retry-After), else 1, 2, 4, ... seconds.")  # fmt: skip
@@ -170,7 +181,27 @@ def export(
     _run(work, Show())
 
 
-COMMANDS = (list_sessions, download, export, activity)
+@click.command()
+@where
+@click.option("--my-address", metavar="IP", help="The address that the service ought to see, where you know it.")
+@click.option("--silence", type=click.FloatRange(1, 600), default=65.0, show_default=True, metavar="SECONDS",
+              help="How long a silence the way must bear; most proxies' limit is 60.")  # fmt: skip
+def doctor(url: str, token_file: TextIO | None, my_address: str | None, silence: float) -> None:
+    """Examine the way to a service: do its proxies break what exports rely on?
+
+    Says what is wrong and the line that mends it. Ask from where clients are, with an admin's token. Ends with 0 when
+    all is sound, 9 when something is not, and 1 when the service could not be asked.
+    """
+    from service.doctor import CannotExamine, run  # noqa: PLC0415
+
+    try:
+        sound = asyncio.run(run(_checked_url(url), _token(token_file), my_address=my_address, silence=silence))
+    except CannotExamine as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(0 if sound else NOT_SOUND)
+
+
+COMMANDS = (list_sessions, download, export, activity, doctor)
 
 
 def _run(work: Callable[["Show"], Awaitable[int]], show: "Show") -> None:
