@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from service.config import Server
-from tests.proxies import TRUSTING
+from service.config import ProxyHeaders, Server
 from tests.world import World
 
 
@@ -29,7 +27,8 @@ async def service(world: World) -> World:
 
 @pytest.fixture
 async def behind(world: World) -> World:
-    """A world whose service knows that a proxy stands before it."""
-    more: dict[str, Any] = {"trusted_proxies": ("127.0.0.1/32",)} if TRUSTING else {}
-    world.server = Server(shutdown_timeout=1, **more)
+    """A world whose service knows that a proxy stands before it, and that it may say who calls."""
+    world.server = Server.model_validate({"shutdown_timeout": 1, "trusted_proxies": ["127.0.0.1/32"]})
+    headers = {"user_header": "X-Auth-Request-User", "groups_header": "X-Auth-Request-Groups", "admin_group": "admins"}
+    world.proxy = ProxyHeaders.model_validate(headers)
     return await world.start()

@@ -13,15 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Server
-
 DEPLOY = Path(__file__).parent.parent / "deploy"
 LOCATIONS = (DEPLOY / "nginx" / "locations.conf").read_text()
 CADDYFILE = (DEPLOY / "caddy" / "Caddyfile").read_text()
-
-# To be removed together with what it guards against: settings without server.trusted_proxies.
-TRUSTING = "trusted_proxies" in Server.model_fields
-needs_trust = pytest.mark.skipif(not TRUSTING, reason="server.trusted_proxies is not there yet")
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 

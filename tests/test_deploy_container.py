@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from service.config import load_settings
-from tests.proxies import DEPLOY, free_port, needs_trust
+from tests.proxies import DEPLOY, free_port
 from tests.test_cli import TOP, run
 
 FILE = DEPLOY / "container" / "Containerfile"
@@ -96,7 +96,6 @@ def environment(home: Path, directory: Path) -> dict[str, str]:
     return moved | {"PATH": os.environ["PATH"]}
 
 
-@needs_trust
 @pytest.mark.timeout(300)  # it gets all dependencies anew
 def test_the_commands_of_the_image_build_something_that_serves(built: Path, tmp_path: Path) -> None:
     """With the image's own environment, working directory, entry point and health check."""
@@ -138,7 +137,6 @@ def test_the_composition_is_valid() -> None:
     judged(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose" / "compose.yaml")
 
 
-@needs_trust
 def test_the_composition_keeps_the_service_inside() -> None:
     composed = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
     service, nginx = composed["services"]["session-export"], composed["services"]["nginx"]
@@ -168,7 +166,6 @@ def test_kubernetes_would_take_the_manifests() -> None:
     judged(tool("kubernetes-validate"), "--strict", *sorted((DEPLOY / "kubernetes").glob("*.yaml")))
 
 
-@needs_trust
 def test_in_kubernetes_one_instance_has_time_to_end(tmp_path: Path) -> None:
     deployment = manifest("Deployment")["spec"]
     assert (deployment["replicas"], deployment["strategy"]["type"]) == (1, "Recreate")
@@ -206,7 +203,6 @@ def test_the_probes_are_the_services_own() -> None:
     assert paths == {"livenessProbe": "/healthz", "readinessProbe": "/readyz", "startupProbe": "/healthz"}
 
 
-@needs_trust
 @pytest.mark.parametrize("where", ["config.yaml", "kubernetes"])
 def test_the_shipped_settings_can_be_read(tmp_path: Path, where: str) -> None:
     file = config_map(tmp_path) if where == "kubernetes" else DEPLOY / where

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.proxies import DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, needs_trust, nginx, nginx_with
+from tests.proxies import DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
 from tests.world import ADMIN, World
 
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
@@ -90,7 +90,6 @@ async def test_the_service_waits_for_a_slow_client(behind: World, proxy: str, tm
     assert row["result"] == "aborted"
 
 
-@needs_trust
 async def test_the_clients_address_is_audited_and_not_the_one_it_claims(
     behind: World, proxy: str, tmp_path: Path
 ) -> None:

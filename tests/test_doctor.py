@@ -19,13 +19,13 @@ from aiohttp.test_utils import RawTestServer
 from service.doctor import CannotExamine, Doctor, Finding, Verdict
 from service.doctor.findings import address
 from service.doctor.received import FORGED, Echo
-from tests.proxies import LOCATIONS, TRUSTING, caddy, caddy_of, needs_nginx, needs_trust, nginx
+from tests.proxies import LOCATIONS, caddy, caddy_of, needs_nginx, nginx
 from tests.test_cli import TOP
 from tests.world import ADMIN, PLAIN, World
 
 HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are at 127.0.0.1
 DOCTOR = "/api/admin/doctor"
-NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "silence"]
+NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "identity", "silence"]
 
 
 @asynccontextmanager
@@ -43,11 +43,7 @@ async def examined(url: str, **options: Any) -> list[Finding]:
 
 def unsound(findings: list[Finding]) -> dict[str, Verdict]:
     assert [finding.name for finding in findings] == NAMES
-    return {
-        finding.name: finding.verdict
-        for finding in findings
-        if finding.verdict is not Verdict.SOUND and (TRUSTING or finding.name != "address")
-    }
+    return {finding.name: finding.verdict for finding in findings if finding.verdict is not Verdict.SOUND}
 
 
 @needs_nginx
@@ -67,8 +63,7 @@ MISTAKES = [
     ("ranges", "", "proxy_hide_header ETag;", "ETag or Accept-Ranges is lost"),
     ("request id", "", 'proxy_set_header X-Request-ID "";', "does not reach the service"),
     ("request id", "", "proxy_hide_header X-Request-ID;", "the answer nothing"),
-]
-ADDRESS_MISTAKES = [
+    ("identity", 'X-Auth-Request-Groups "";', "X-Hidden 1;", "X-Auth-Request-Groups reached the service"),
     ("address", "X-Forwarded-For $remote_addr;", 'X-Forwarded-For "";', "does not say for whom"),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", FORGED),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For 198.51.100.7;", "this machine is 127.0.0.5"),
@@ -76,9 +71,7 @@ ADDRESS_MISTAKES = [
 
 
 @needs_nginx
-@pytest.mark.parametrize(
-    "mistake", [*MISTAKES, *(pytest.param(mistake, marks=needs_trust) for mistake in ADDRESS_MISTAKES)], ids=str
-)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[2])
 async def test_each_mistake_is_found_and_nothing_else(
     behind: World, tmp_path: Path, mistake: tuple[str, str, str, str]
 ) -> None:
@@ -99,7 +92,6 @@ async def test_each_mistake_is_found_and_nothing_else(
 
 
 @needs_nginx
-@needs_trust
 async def test_a_service_that_does_not_know_its_proxy_is_told_whom_to_trust(service: World, tmp_path: Path) -> None:
     async with nginx(tmp_path, service.running.port or 0) as url:
         findings = await examined(url)
@@ -142,7 +134,14 @@ async def test_an_id_that_the_proxy_gives_is_sound(behind: World, tmp_path: Path
 
 
 def echo(**fields: Any) -> Echo:
-    usual = {"version": "1", "http_version": "1.1", "user_id": "a", "request_id": "r", "request_id_received": "r"}
+    usual = {
+        "version": "1",
+        "http_version": "1.1",
+        "user_id": "a",
+        "identity": {},
+        "request_id": "r",
+        "request_id_received": "r",
+    }
     return Echo(**(usual | {"peer": "10.0.0.2", "client_ip": "198.51.100.7", "forwarded": ["198.51.100.7"]} | fields))
 
 
@@ -266,7 +265,7 @@ async def test_the_command_ends_with_0_when_all_is_sound(behind: World, tmp_path
     async with nginx(tmp_path, behind.running.port or 0) as url:
         code, out, _ = await command("--url", url, "--silence", "1", "--my-address", "127.0.0.1")
     assert code == 0, out
-    assert out.endswith("All 7 sound: what the service sends is what clients get.\n")
+    assert out.endswith("All 8 sound: what the service sends is what clients get.\n")
 
 
 @needs_nginx
@@ -281,14 +280,14 @@ async def test_the_command_ends_with_9_and_says_the_line_when_something_is_wrong
     assert re.search(
         r"^WRONG   compression  A proxy compressed an archive.*gzip.*\n(.*\n)+ +nginx +gzip off;", out, re.M
     )
-    assert "Of 7, 1 wrong. Mend it" in out
+    assert "Of 8, 1 wrong. Mend it" in out
     assert ADMIN not in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "token", "code", "words"),
     [
-        (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1 does not answer: Cannot connect"),
+        (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1/: does not answer: Cannot connect"),
         (["--url", "http://127.0.0.1:1/"], None, 2, "set SESSION_EXPORT_TOKEN"),
         (["--url", "http://127.0.0.1:1/"], "two\nlines", 2, "a line break"),
         (["--url", "public.example"], "t", 2, "is not that of a service"),

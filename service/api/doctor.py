@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from pydantic import BaseModel, Field
 
 from service import __version__
+from service.api.auth import AUTHENTICATION
 from service.api.conditions import NotSatisfiable, Validators, byte_range
 from service.api.errors import Problem
 from service.api.requests import ACTOR, HEADER, REQUEST_ID, client_of
@@ -36,7 +37,7 @@ class Pause(BaseModel):
 
 
 async def echo(request: web.Request) -> web.Response:
-    """How this request arrived: over what, from whom, and under which id."""
+    """How this request arrived: over what, from whom, with which identity headers, and under which id."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     return web.json_response(
         {
@@ -46,6 +47,9 @@ async def echo(request: web.Request) -> web.Response:
             "peer": peer[0] if peer else None,
             "client_ip": client_of(request).ip,
             "forwarded": [value for name in FORWARDED for value in request.headers.getall(name, [])],
+            "identity": {
+                name: request.headers.getall(name, []) for name in request.app[AUTHENTICATION].identity_headers
+            },
             "request_id": request[REQUEST_ID],
             "request_id_received": request.headers.get(HEADER),
         }

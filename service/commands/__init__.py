@@ -197,7 +197,7 @@ def doctor(url: str, token_file: TextIO | None, my_address: str | None, silence:
     try:
         sound = asyncio.run(run(_checked_url(url), _token(token_file), my_address=my_address, silence=silence))
     except CannotExamine as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{url}: {error}") from None
     sys.exit(0 if sound else NOT_SOUND)
 
 

@@ -39,8 +39,7 @@ class Doctor:
 
     async def reach(self) -> Echo:
         """How the service sees us, with an address that we made up. Raises CannotExamine."""
-        received = await self._get("echo", headers=CLAIM)
-        return Echo.of(self._url, received)
+        return Echo.of(await self._get("echo", headers=CLAIM))
 
     async def examine(self, echo: Echo) -> AsyncIterator[Finding]:
         """The findings, each as soon as it is there; the one about silence comes last."""
@@ -57,7 +56,9 @@ class Doctor:
             session = await self._get("session")
             yield findings.ranges(session, await self._part(session))
             yield findings.address(echo, paused.local, self._my_address)
-            yield await self._request_id()
+            sent, received = await self._pretend(echo)
+            yield findings.request_id(sent, received)
+            yield findings.identity(sent, received)
             yield findings.silence(await silence, self._silence)
         finally:
             silence.cancel()
@@ -69,10 +70,10 @@ class Doctor:
             headers["If-Range"] = etag
         return await self._get("session", headers=headers)
 
-    async def _request_id(self) -> Finding:
+    async def _pretend(self, echo: Echo) -> tuple[str, Received]:
+        """Ask under an id of our own, which stands in the identity headers as well, as if we were somebody else."""
         sent = f"doctor-{secrets.token_hex(8)}"
-        received = await self._get("echo", headers={"X-Request-ID": sent})
-        return findings.request_id(sent, received, Echo.of(self._url, received) if received.whole else None)
+        return sent, await self._get("echo", headers=dict.fromkeys(echo.identity, sent) | {"X-Request-ID": sent})
 
     async def _get(
         self,

@@ -123,10 +123,11 @@ def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str
     return next((verdict, seen + more) for applies, verdict, more in cases if applies)
 
 
-def request_id(sent: str, received: Received, echo: Echo | None) -> Finding:
+def request_id(sent: str, received: Received) -> Finding:
     name = "request id"
-    if echo is None:
+    if not received.whole:
         return Finding(name, Verdict.UNSURE, f"Asked with an X-Request-ID of our own: {received.what}.")
+    echo = Echo.of(received)
     returned = received.headers.get("X-Request-ID")
     if echo.request_id_received is None:
         seen = "The X-Request-ID that we sent does not reach the service."
@@ -138,6 +139,19 @@ def request_id(sent: str, received: Received, echo: Echo | None) -> Finding:
     else:
         return Finding(name, Verdict.SOUND, "Our X-Request-ID reached the service and came back.")
     return Finding(name, Verdict.WRONG, seen, remedies.REQUEST_ID)
+
+
+def identity(sent: str, received: Received) -> Finding:
+    """`sent` is what the headers held."""
+    if not received.whole:
+        return Finding("identity", Verdict.UNSURE, f"Asked as if we were somebody else: {received.what}.")
+    arrived = Echo.of(received).identity
+    if forged := [name for name, values in arrived.items() if any(sent in value for value in values)]:
+        seen = f"Anybody can say that they are anybody: {' and '.join(forged)} reached the service as we made it up."
+        return Finding("identity", Verdict.WRONG, seen, remedies.identity(forged[0]))
+    if arrived:
+        return Finding("identity", Verdict.SOUND, f"Clients' own {' and '.join(arrived)} do not reach the service.")
+    return Finding("identity", Verdict.SOUND, "The service believes no identity headers, so none can be forged.")
 
 
 def silence(received: Received, silence: float) -> Finding:

@@ -44,22 +44,21 @@ class Echo:
     peer: str
     client_ip: str
     forwarded: list[str]
+    identity: dict[str, list[str]]  # the identity headers that the service believes from a proxy, as they arrived
     request_id: str
     request_id_received: str | None
 
     @classmethod
-    def of(cls, url: str, received: Received) -> "Echo":
+    def of(cls, received: Received) -> "Echo":
         """Raises CannotExamine when this is nothing that the service says."""
         if not received.whole:
-            raise CannotExamine(_unreached(url, received))
+            raise CannotExamine(_unreached(received))
         try:
             said = json.loads(received.body)
             return cls(**{known.name: said[known.name] for known in fields(cls)})
         except (ValueError, KeyError, TypeError):
             kind = received.headers.get("Content-Type", "no type")
-            raise CannotExamine(
-                f"{url} answers, but not as Session Export does (200, {kind}): is it a login page?"
-            ) from None
+            raise CannotExamine(f"answers, but not as Session Export does (200, {kind}): is it a login page?") from None
 
     @property
     def on_behalf(self) -> bool:
@@ -67,17 +66,17 @@ class Echo:
         return any(value not in CLAIM.values() for value in self.forwarded)
 
 
-def _unreached(url: str, received: Received) -> str:
+def _unreached(received: Received) -> str:
     status, from_service = received.status, b'"detail"' in received.body
     if not status:
-        return f"{url} does not answer: {received.trouble}"
+        return f"does not answer: {received.trouble}"
     if "Location" in received.headers:
-        return f"{url} sends us on to {received.headers['Location']}: give the address that answers itself"
+        return f"sends us on to {received.headers['Location']}: give the address that answers itself"
     if status == HTTPStatus.UNAUTHORIZED and from_service:
-        return f"{url}: the service does not know this token (401), or a proxy takes the Authorization header away"
+        return "the service does not know this token (401), or a proxy takes the Authorization header away"
     if status == HTTPStatus.FORBIDDEN and from_service:
-        return f"{url}: the token is not that of an admin (403)"
+        return "the token is not that of an admin (403)"
     if status == HTTPStatus.NOT_FOUND and from_service:
-        return f"{url}: this Session Export is too old to be examined (404)"
+        return "this Session Export is too old to be examined (404)"
     who = "the service" if from_service else "not the service, but something before it,"
-    return f"{url}: {who} answered {status}" + (f", then: {received.trouble}" if received.trouble else "")
+    return f"{who} answered {status}" + (f", then: {received.trouble}" if received.trouble else "")

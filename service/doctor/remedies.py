@@ -65,3 +65,12 @@ REQUEST_ID = Remedy(
     caddy="no `header_up -X-Request-ID`, no `header_down -X-Request-ID`",
     traefik="no `headers` middleware that empties X-Request-ID",
 )
+
+
+def identity(header: str) -> Remedy:
+    return Remedy(
+        "Who can reach the proxy is let in as whoever they like, as an admin as well.",
+        nginx=f'proxy_set_header {header} "";   or, where a proxy here finds out who calls, what it found',
+        caddy=f"header_up -{header}   (forward_auth's copy_headers replaces it)",
+        traefik=f'`{header}: ""` in customRequestHeaders   (forwardAuth\'s authResponseHeaders replaces it)',
+    )

@@ -73,6 +73,11 @@ class Authentication:
         if self._jwts is not None:
             await self._jwts.keys.close()
 
+    @property
+    def identity_headers(self) -> tuple[str, ...]:
+        """The headers that are believed from a trusted proxy; none while that way is off."""
+        return self._proxy.headers if self._proxy else ()
+
     def words(self) -> list[str]:
         """For each way a line that says whether it is on, and for whom."""
         ways = {

@@ -25,6 +25,10 @@ class Proxy:
         groups = [group.strip() for group in _only(request, self._settings.groups_header).split(",")]
         return Actor(checked_id(user_id), "proxy", self._settings.admin_group in groups)
 
+    @property
+    def headers(self) -> tuple[str, str]:
+        return self._settings.user_header, self._settings.groups_header
+
     def __str__(self) -> str:
         settings = self._settings
         return f"{settings.user_header}; admins have {settings.admin_group!r} in {settings.groups_header}"
