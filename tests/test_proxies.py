@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from service.api.proxies import address
 from service.config import ProxyHeaders, Server
-from tests.test_readme import README, location, nginx
+from tests.nginx import README, location, nginx
 from tests.world import ADMIN, World
 
 PATH = "/api/admin/users/u-1/activity"
