@@ -156,6 +156,7 @@ def changes(directory: Path, outside: Path) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.timeout(180)
 async def test_files_that_change_while_they_are_given(service: World, tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
