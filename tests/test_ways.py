@@ -37,7 +37,9 @@ def turn_on(world: World, ways: set[str]) -> None:
         world.tokens = ()
 
 
-@pytest.mark.parametrize("on", [{"tokens"}, {"jwt"}, {"proxy"}, {"tokens", "jwt", "proxy"}], ids="+".join)
+@pytest.mark.parametrize(
+    "on", [{"tokens"}, {"jwt"}, {"proxy"}, {"tokens", "jwt", "proxy"}], ids=lambda on: "+".join(sorted(on))
+)
 async def test_each_way_lets_in_whom_it_knows_and_only_while_it_is_on(world: World, on: set[str]) -> None:
     turn_on(world, on)
     service = await world.start()
