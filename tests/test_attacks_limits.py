@@ -35,6 +35,13 @@ async def download(service: World) -> tuple[asyncio.StreamReader, asyncio.Stream
     return reader, writer
 
 
+def connections(service: World) -> list[Connection]:
+    """The server's."""
+    runner = service.running.runner
+    assert runner is not None and runner.server is not None
+    return [one for one in runner.server.connections if isinstance(one, Connection)]
+
+
 async def rest_of(reader: asyncio.StreamReader) -> int:
     """How long the body is, read to its announced end."""
     head = await reader.readuntil(b"\r\n\r\n")
@@ -70,13 +77,16 @@ async def test_a_request_that_comes_byte_by_byte_is_closed_all_the_same(world: W
     writer.close()
 
 
-async def test_who_asks_and_never_reads_the_answers_is_cut_off(world: World, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("path", [b"/api/admin", b"/docs/swagger-ui-bundle.js"])
+async def test_who_asks_and_never_reads_the_answers_is_cut_off(
+    world: World, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
     world.server = Server(idle_timeout=0.3)
     service = await world.start()
     _, writer = await opened(service, limit=1024)
     with pytest.raises(ConnectionError):
         while True:
-            writer.write(b"GET /api/admin HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+            writer.write(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path * 100)
             await writer.drain()
     assert "client 127.0.0.1 does not read its answers and is cut off" in caplog.text
 
@@ -115,6 +125,23 @@ async def test_beyond_the_limit_the_connection_that_was_idle_longest_makes_room(
     assert (await service.get("/healthz")).status == 200
     assert "more than server.max_connections (3) at once, the last from 127.0.0.1" in caplog.text
     for _, writer in lines:
+        writer.close()
+
+
+async def test_who_does_not_read_makes_room_at_once(world: World) -> None:
+    """Their connections do not stay until what they do not read has left."""
+    world.server = Server(max_connections=4)
+    service = await world.start()
+    deaf = [await opened(service, limit=1024) for _ in range(3)]
+    for _, writer in deaf:
+        writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 500)
+    while sum(one.writing_paused for one in connections(service)) < 3:
+        await asyncio.sleep(0.01)
+    newcomers = [await opened(service) for _ in range(4)]
+    while any(one.writing_paused for one in connections(service)):
+        await asyncio.sleep(0.01)
+    assert len(connections(service)) <= 4
+    for _, writer in (*deaf, *newcomers):
         writer.close()
 
 

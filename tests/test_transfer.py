@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -254,54 +255,75 @@ def connected(service: World) -> list[Any]:
     return [connection for connection in server.connections if connection.transport is not None]
 
 
-async def test_a_cancelled_announcement_is_given_its_outcome(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalog's threads are held, so that the first row is certainly not written when the client leaves."""
-    service.file("a.jsonl", b"x" * 1000)
-    connections = len(connected(service))
-    release = threading.Event()
-    announced = asyncio.Event()
-    started = Transfer.started
-
-    def noticed(transfer: Transfer) -> Event:
-        announced.set()
-        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
-        return started(transfer)
-
+@asynccontextmanager
+async def held_at(service: World, monkeypatch: pytest.MonkeyPatch, row: str) -> AsyncIterator[asyncio.Event]:
+    """From the moment on at which `Transfer.<row>` makes its row, which sets the event, the catalog's threads are held;
+    they go on at the end of the block."""
+    reached, release = asyncio.Event(), threading.Event()
     held: list[asyncio.Future[bool]] = []
-    monkeypatch.setattr(Transfer, "started", noticed)
-    with reading_begun(service, DOWNLOAD) as raw:
-        await send_request(raw, DOWNLOAD)
-        await announced.wait()
+    make = getattr(Transfer, row)
+
+    def noticed(*arguments: Any, **named: Any) -> Event:
+        reached.set()
+        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
+        event: Event = make(*arguments, **named)
+        return event
+
+    monkeypatch.setattr(Transfer, row, noticed)
+    try:
+        yield reached
+    finally:
+        release.set()
+        await asyncio.gather(*held)
+
+
+async def left_when(service: World, path: str, reached: asyncio.Event) -> None:
+    """A client asks, and leaves at that moment; back once the server has seen it."""
+    connections = len(connected(service))
+    with reading_begun(service, path) as raw:
+        await send_request(raw, path)
+        await reached.wait()
     while len(connected(service)) > connections:
         await asyncio.sleep(0.001)
-    release.set()
-    await asyncio.gather(*held)
+
+
+async def test_a_cancelled_announcement_is_given_its_outcome(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first row is certainly not written when the client leaves."""
+    service.file("a.jsonl", b"x" * 1000)
+    async with held_at(service, monkeypatch, "started") as announced:
+        await left_when(service, DOWNLOAD, announced)
     rows = await service.audit("session%")
     assert [row["result"] for row in rows] == ["started", "aborted"]
 
 
 @both
 async def test_a_success_that_is_on_disk_gets_no_second_outcome(
+    service: World, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client leaves, and the handler is cancelled, while the row with the success is being written. The log says
+    the same as the row."""
+    service.file("a.jsonl", b"x" * 1000)
+    with caplog.at_level(logging.INFO, "service.api.access"):
+        async with held_at(service, monkeypatch, "ended") as written:
+            await left_when(service, path, written)
+        assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
+        while not (lines := [line for line in caplog.messages if path in line]):
+            await asyncio.sleep(0.001)
+    assert lines[0].endswith("ms success")
+
+
+@both
+async def test_a_stopping_server_sends_the_end_of_what_its_row_calls_a_success(
     service: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The client leaves, and the handler is cancelled, while the row with the success is being written."""
     service.file("a.jsonl", b"x" * 1000)
-    connections = len(connected(service))
-    release, written = threading.Event(), asyncio.Event()
-    ended = Transfer.ended
-    held: list[asyncio.Future[bool]] = []
-
-    def noticed(transfer: Transfer, outcome: str, still_to_send: int = 0) -> Event:
-        written.set()
-        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
-        return ended(transfer, outcome, still_to_send)
-
-    monkeypatch.setattr(Transfer, "ended", noticed)
-    with reading_begun(service, path) as raw:
-        await send_request(raw, path)
+    async with held_at(service, monkeypatch, "ended") as written:
+        reading = asyncio.create_task(service.get(path))
         await written.wait()
-    while len(connected(service)) > connections:
-        await asyncio.sleep(0.001)
-    release.set()
-    await asyncio.gather(*held)
-    assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
+        (transfer,) = service.app[TRANSFERS]._running
+        stopping = asyncio.create_task(service.app[TRANSFERS].stop(0))
+        while not transfer.interrupted:
+            await asyncio.sleep(0)
+    assert (await reading).status == 200, "and whole: else to read it would have failed"
+    await stopping
+    assert await outcome(service) == "success"

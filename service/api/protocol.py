@@ -17,6 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from service.api.errors import Problem, problem_response
 from service.api.requests import mark
+from service.api.transfer import TRANSFER
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,20 @@ class Connection(RequestHandler):
             return False
         waits_for_request = self._waiter is not None and not self._waiter.done()
         new = self._request_count == 0
-        return new or waits_for_request or (self.writing_paused and self._current_request is None)
+        transfers = self._current_request is not None and TRANSFER in self._current_request
+        return new or waits_for_request or (self.writing_paused and not transfers)
 
     @property
     def idle_until(self) -> float:
         """When an idle one is closed, by the loop's clock."""
         return self._next_keepalive_close_time
+
+    def force_close(self) -> None:
+        """Now: aiohttp waits for what was written to be read, and forgets the connection meanwhile."""
+        transport = self.transport
+        super().force_close()
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bound what a head that never ends may take of memory; aiohttp bounds its lines and their number."""

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 # Bytes that are held back until the outcome is on disk: enough that nothing takes the rest for the whole (a ZIP's end
 # is in them), and no more, since what comes before must have left when the row says "success".
 TAIL = 1024
+MOMENT = 1  # seconds that they have when the service stops
 
 LONG = 60  # seconds after which, and then each time, a transfer says how far it is
 
@@ -72,15 +73,16 @@ class Transfer:
         self.first_byte_at: float | None = None  # of `time.monotonic`
         self.outcome: str | None = None
         self.interrupted = False
+        self.ending = False  # the row with "success" is on its way, and then the last bytes
         self._task = asyncio.current_task()
         self._began = time.monotonic()
         self._told = self._began
 
     def interrupt(self) -> None:
-        """Break it off because the server stops."""
+        """Break it off because the server stops; one whose row says "success" gets a moment to send its end."""
         self.interrupted = True
         if self._task is not None:
-            self._task.cancel()
+            asyncio.get_running_loop().call_later(MOMENT if self.ending else 0, self._task.cancel)
 
     def started(self) -> Event:
         return self._event(f"{self.record.action}_started", "started", self.record.announced, None)
@@ -248,20 +250,19 @@ class Transfers:
             raise
 
     async def _send(self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]) -> None:
-        written_down = False
         try:
             last = await self._send_all_but_the_last(transfer, first, body)
+            transfer.ending = True
             try:
                 await self._audit.write(transfer.ended("success", still_to_send=len(last)))
             except asyncio.CancelledError:
-                written_down = True  # a second outcome would contradict it
+                transfer.outcome = "success"  # the row is on disk, and a second one would contradict it
                 raise
-            written_down = True
             transfer.outcome = "success"
             await transfer.write(last)
             await transfer.response.write_eof()
         except BaseException as error:
-            if not written_down:
+            if transfer.outcome is None:
                 await self._write_failure(transfer, error)
             raise
 
