@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.proxies import DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
+from service.config import Exports, Server
+from tests.proxies import CADDYFILE, DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
 from tests.world import ADMIN, World
 
+PROGRAMS = [pytest.param("nginx", marks=needs_nginx), "caddy"]
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 DOWNLOAD = "/api/admin/users/u-1/sessions/a.jsonl/download"
 CLIENT = "127.0.0.5"  # where curl asks from; the proxy and the service are at 127.0.0.1
@@ -27,7 +29,7 @@ IDENTITY = [
 ]  # what oauth2-proxy, Authelia and others call it
 
 
-@pytest.fixture(params=["nginx", "caddy"])
+@pytest.fixture(params=PROGRAMS)
 async def proxy(request: pytest.FixtureRequest, behind: World, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of a proxy as it is shipped."""
     port = behind.running.port or 0
@@ -47,9 +49,6 @@ async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
     )  # fmt: skip
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode()
-
-
-pytestmark = needs_nginx
 
 
 async def test_an_export_comes_whole(behind: World, proxy: str, tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ async def seen_headers(port: int) -> AsyncIterator[list[bytes]]:
         yield lines
 
 
-@pytest.mark.parametrize("program", ["nginx", "caddy"])
+@pytest.mark.parametrize("program", PROGRAMS)
 async def test_nobody_from_outside_says_who_they_are(tmp_path: Path, program: str) -> None:
     port = free_port()
     started = nginx(tmp_path, port) if program == "nginx" else caddy(tmp_path, port, caddy_of((2, 8)))
@@ -138,6 +137,61 @@ async def test_nobody_from_outside_says_who_they_are(tmp_path: Path, program: st
     assert [line for line in lines if b"forged" in line] == []
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_with_its_lines_taken_in_the_reference_is_shown(
+    behind: World, tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = behind.running.port or 0
+    if program == "nginx":
+        started = nginx(tmp_path, port, re.sub(r"^#(?=location|    |})", "", LOCATIONS, flags=re.MULTILINE))
+    else:
+        taken_in = re.sub(r"^\t# (?=@reference|handle|\t|})", "\t", CADDYFILE, flags=re.MULTILINE)
+        monkeypatch.setattr("tests.proxies.CADDYFILE", taken_in)
+        started = caddy(tmp_path, port, caddy_of((2, 6)))
+    async with started as url:
+        for path in ("/docs", "/docs/page.js", "/openapi.json"):
+            assert await curl(url + path, tmp_path / "out") == (0, "200"), path
+        for path in ("/healthz", "/docsx", "/openapi.jsonx", "/x/docs"):
+            assert await curl(url + path, tmp_path / "out") == (0, "404"), path
+
+
+@asynccontextmanager
+async def oauth2_proxy(port: int) -> AsyncIterator[None]:
+    """In its place: it knows a cookie, and who signed in with it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        known = b"session=ours" in head and head.startswith(b"GET /oauth2/auth ")
+        status = b"202 Accepted\r\nX-Auth-Request-User: alice\r\nX-Auth-Request-Groups: admins"
+        writer.write(
+            b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status if known else b"401 No")
+        )
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        yield
+
+
+@needs_nginx
+async def test_whom_oauth2_proxy_knows_is_who_calls_and_nobody_else_can_be(behind: World, tmp_path: Path) -> None:
+    behind.file("a.jsonl")
+    conf, port = (DEPLOY / "nginx" / "oauth2-proxy.conf").read_text(), free_port()
+    locations = LOCATIONS
+    for line, name in re.findall(r"^#    (proxy_set_header (\S+) .*)$", conf, re.MULTILINE):
+        assert f'proxy_set_header {name} "";' in locations
+        locations = locations.replace(f'proxy_set_header {name} "";', line)
+    beside = conf.replace("127.0.0.1:4180", f"127.0.0.1:{port}")
+    forged = {"X-Auth-Request-User": "mallory", "X-Auth-Request-Groups": "admins"}
+    signed_in = {"Cookie": "session=ours"}
+    async with oauth2_proxy(port), nginx(tmp_path, behind.running.port or 0, locations + beside) as url:
+        for headers, status in ((forged, 401), (signed_in | forged, 200), (signed_in, 200)):
+            async with behind.client.get(url + EXPORT, headers=headers) as response:
+                await response.read()
+                assert response.status == status, headers
+    assert {row["user_id"] for row in await behind.audit()} == {"alice"}
+
+
+@needs_nginx
 @pytest.mark.parametrize("file", ["nginx/server.conf", "compose/server.conf"])
 async def test_the_server_blocks_for_nginx_serve_over_tls(behind: World, tmp_path: Path, file: str) -> None:
     behind.file("a.jsonl")
@@ -176,3 +230,27 @@ def test_traefiks_files_say_what_matters() -> None:
     balancer = dynamic["services"][router["service"]]["loadBalancer"]
     assert balancer["responseForwarding"]["flushInterval"].startswith("-")
     assert dynamic["serversTransports"][balancer["serversTransport"]]["disableHTTP2"] is True
+
+
+def test_no_proxy_keeps_a_connection_as_long_as_the_service_does() -> None:
+    """Else it would send a request on one that the service just closes. nginx, as it is set up here, keeps none."""
+    assert "keepalive" not in "".join((DEPLOY / name / "server.conf").read_text() for name in ("nginx", "compose"))
+    dynamic = yaml.safe_load((DEPLOY / "traefik" / "session-export.yaml").read_text())["http"]
+    timeouts = dynamic["serversTransports"]["session-export"]["forwardingTimeouts"]
+    for kept in (timeouts["idleConnTimeout"], *re.findall(r"^\s*keepalive (\S+)", CADDYFILE, re.MULTILINE)):
+        assert 0 < int(kept.removesuffix("s")) < Server().idle_timeout
+    assert "keepalive" in CADDYFILE, "two minutes by itself"
+
+
+def test_the_service_cuts_off_a_stalled_client_before_nginx_does() -> None:
+    (limit,) = re.findall(r"^\s*send_timeout (\d+)s;", LOCATIONS, re.MULTILINE)
+    assert int(limit) >= Exports().stall_timeout + 15
+
+
+@pytest.mark.parametrize("file", ["traefik/session-export.yaml", "kubernetes/session-export.yaml"])
+def test_with_their_lines_taken_in_the_others_would_show_the_reference(file: str) -> None:
+    text = (DEPLOY / file).read_text()
+    taken_in = re.sub(r"^( +)# (?=session-export-reference|- path|  +\w+:)", r"\1", text, flags=re.MULTILINE)
+    before, after = (list(yaml.safe_load_all(each)) for each in (text, taken_in))
+    assert "/openapi.json" not in str(before)
+    assert "/openapi.json" in str(after)
