@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -100,12 +101,12 @@ def environment(home: Path, directory: Path) -> dict[str, str]:
 def test_the_commands_of_the_image_build_something_that_serves(built: Path, tmp_path: Path) -> None:
     """With the image's own environment, working directory, entry point and health check."""
     _, final = stages()
-    etc, port = tmp_path / "etc", free_port()
+    etc, port, metrics = tmp_path / "etc", free_port(), free_port()
     for directory in (etc, tmp_path / "srv" / "sessions", tmp_path / "var" / "lib" / "session-export"):
         directory.mkdir(parents=True)
     lines = run("token", "--user-id", "admin1", "--admin", cwd=tmp_path).stdout.partition("config.yaml:\n")[2]
     config = yaml.safe_load((DEPLOY / "config.yaml").read_text()) | {"auth": {"tokens": yaml.safe_load(lines)}}
-    config["server"]["port"] = port
+    config["server"]["port"], config["metrics"]["port"] = port, metrics
     (etc / "config.yaml").write_text(yaml.safe_dump(config))
     environ = environment(built, tmp_path)
     (entry,), (arguments,) = of(final, "ENTRYPOINT"), of(final, "CMD")
@@ -116,6 +117,8 @@ def test_the_commands_of_the_image_build_something_that_serves(built: Path, tmp_
         try:
             assert process.stderr is not None
             assert any(f"http://0.0.0.0:{port}" in line for line in process.stderr), "listening, for other containers"
+            with urlopen(f"http://127.0.0.2:{metrics}/metrics", timeout=10) as fetched:  # as 0.0.0.0 takes it, too
+                assert b"session_export_request" in fetched.read()
             assert subprocess.run(check, env=environ, check=False).returncode == 0
             process.terminate()
             process.communicate(timeout=20)
@@ -145,6 +148,8 @@ def test_the_composition_keeps_the_service_inside() -> None:
     sessions, *_ = service["volumes"]
     assert sessions.endswith(":/srv/sessions:ro")
     assert int(service["stop_grace_period"][:-1]) > load_settings(DEPLOY / "config.yaml", {}).server.shutdown_timeout
+    assert set(nginx["networks"]) == {"inside"}, "nobody else is in the network that is trusted"
+    assert composed["networks"]["metrics"] == {"internal": True}
     (network,) = composed["networks"]["inside"]["ipam"]["config"]
     trusted = json.loads(service["environment"]["SESSION_EXPORT__SERVER__TRUSTED_PROXIES"])
     assert trusted == [network["subnet"]]
@@ -174,7 +179,24 @@ def test_in_kubernetes_one_instance_has_time_to_end(tmp_path: Path) -> None:
     settings = load_settings(config_map(tmp_path), {})
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] > settings.server.shutdown_timeout + sleep + 10
-    assert container["ports"][0]["containerPort"] == settings.server.port
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http": settings.server.port,
+        "metrics": settings.metrics.port,
+    }
+
+
+def test_in_kubernetes_the_metrics_are_reached_from_their_own_namespace_alone() -> None:
+    rules = manifest("NetworkPolicy")["spec"]["ingress"]
+    reached = {
+        port["port"]: [
+            where["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for where in rule["from"]
+        ]
+        for rule in rules
+        for port in rule["ports"]
+    }
+    assert reached == {"http": ["ingress-nginx"], "metrics": ["monitoring"]}
+    assert "metrics" not in json.dumps(manifest("Ingress"))
+    assert environment(Path(), Path())["SESSION_EXPORT__METRICS__HOST"] == "0.0.0.0"
 
 
 def test_in_kubernetes_only_the_catalog_can_be_written_to() -> None:
