@@ -5,6 +5,8 @@
   done here, by the next work that comes.
 - DuckDB goes on as if nothing were wrong when the file is removed or replaced, and all rows would be lost. Nothing is
   read or written then, until the file is back.
+- A checkpoint removes the `.wal` at the path, whichever file it belongs to. So there is none unless the file is the one
+  that was opened, and DuckDB's own at the end is off.
 - Times are kept as naive UTC: DuckDB shifts aware ones into the host's zone.
 """
 
@@ -132,8 +134,16 @@ class Database:
 
     def close(self) -> None:
         """Let the queries that were handed in end, then write everything into the file. May be called twice."""
+        if self._closed:
+            return
         self._closed = True
         self._pool.close()
+        try:
+            if self._usable and _identity(self._path) == self._file:
+                with _translated():
+                    self._connection.execute("CHECKPOINT")
+        except CatalogError as error:
+            log.warning("catalog %s: closed with rows in its .wal, the next start reads them: %s", self._path, error)
         self._connection.close()
 
     def _check(self, cursor: Cursor) -> None:
@@ -161,8 +171,7 @@ class Database:
                 self._changed.wait()
             if not self._usable:
                 self._open_again()
-            if _identity(self._path) != self._file:
-                raise CatalogError(f"catalog {self._path}: the file is gone or another; put it back, or restart")
+            self._demand_its_file()
             self._using += 1
             connection = self._connection
         try:
@@ -187,12 +196,14 @@ class Database:
             raise CatalogError(f"catalog {self._path}: was tried to be opened again a moment ago, in vain")
         self._attempted = time.monotonic()
         self._connection.close()  # or DuckDB would hand out the one that gave up
-        if _identity(self._path) is None:
-            raise CatalogUnusable(f"catalog {self._path}: the file is gone; put it back, or restart")
+        self._demand_its_file()
         self._connection = _connected(self._path, self._memory_limit)
-        self._file = _identity(self._path)
         self._usable = True
         log.warning("catalog %s: open again", self._path)
+
+    def _demand_its_file(self) -> None:
+        if _identity(self._path) != self._file:
+            raise CatalogError(f"catalog {self._path}: the file is gone or another; put it back, or restart")
 
 
 def _connected(path: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -217,6 +228,7 @@ def _connected(path: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
         raise CatalogUnusable(_why_unusable(path, error)) from error
     try:
         with _translated():
+            connection.execute("PRAGMA disable_checkpoint_on_shutdown")
             connection.execute(files(__package__).joinpath("schema.sql").read_text("utf-8"))
             connection.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL lock_configuration = true")
     except CatalogError as error:
