@@ -105,7 +105,7 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.failures = 0  # rows that could not be written, since the start
-        self._owed: list[Event] = []
+        self._owed: list[tuple[Event, datetime]] = []  # with the time at which it happened
         self._paying = threading.Lock()  # whoever holds it writes what is owed
 
     async def write(self, event: Event) -> None:
@@ -116,8 +116,9 @@ class AuditLog:
         """
 
         def work(cursor: Cursor) -> None:
-            _add(cursor, event)
-            self._pay(cursor)
+            _add(cursor, event, now())
+            with contextlib.suppress(CatalogError):  # this row is on disk, the others stay owed
+                self._pay(cursor)
 
         try:
             row = self._database.run(work)
@@ -133,23 +134,19 @@ class AuditLog:
 
     def owe(self, event: Event) -> None:
         """Keep a row that could not be written; the next one that can be brings it along, or `pay` does."""
-        self._owed.append(event)
+        self._owed.append((event, now()))
 
-    async def pay(self) -> None:
-        """Write the rows that are owed, as far as that is possible. For the end of the service; raises nothing."""
+    async def pay(self) -> int:
+        """Write the rows that are owed, as far as that is possible. Returns how many are left; raises nothing."""
         if self._owed:
-            with contextlib.suppress(CatalogError):  # the line below says what it means
+            with contextlib.suppress(CatalogError):  # what is returned says it
                 await self._database.run(self._pay)
-        if self._owed:
-            log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", len(self._owed))
+        return len(self._owed)
 
     def _pay(self, cursor: Cursor) -> None:
         with self._paying:
             while self._owed:
-                try:
-                    _add(cursor, self._owed[0])
-                except CatalogError:
-                    return
+                _add(cursor, *self._owed[0])
                 del self._owed[0]
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
@@ -173,19 +170,19 @@ class AuditLog:
             rows = cursor.query(UNFINISHED, [*actions, *actions])
             with cursor.transaction():
                 for row in rows:
-                    _add(cursor, _interrupted(row))
+                    _add(cursor, _interrupted(row), now())
             return len(rows)
 
         return await self._database.run(work)
 
 
-def _add(cursor: Cursor, event: Event) -> None:
+def _add(cursor: Cursor, event: Event, happened: datetime) -> None:
     duration = None if event.duration_ms is None else min(max(event.duration_ms, 0), MAX_INTEGER)
     cursor.query(
         ADD,
         [
             uuid.uuid4().hex,
-            now(),
+            happened,
             event.user_id,
             event.action,
             event.resource,
