@@ -101,10 +101,16 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
     app[DATABASE] = database
     app[USERS] = Users(database)
     app[AUDIT] = AuditLog(database)
-    if unfinished := await app[AUDIT].close_unfinished():
+    try:
+        unfinished = await app[AUDIT].close_unfinished()
+    except BaseException:
+        database.close()
+        raise
+    if unfinished:
         log.warning("downloads that a dead server left unfinished, now in the audit log as interrupted: %d", unfinished)
     yield
-    await app[AUDIT].pay()
+    if owed := await app[AUDIT].pay():
+        log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", owed)
     database.close()
 
 
@@ -136,6 +142,7 @@ async def _progress(app: web.Application) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(LONG / 4)
             app[TRANSFERS].say_how_far()
+            await app[AUDIT].pay()  # nobody else may write for long
 
     saying = asyncio.create_task(say_how_far())
     yield

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import duckdb
 import pytest
 
 from service.api.parts import DATABASE
-from service.catalog import CatalogError, CatalogUnusable
+from service.api.transfer import TRANSFERS
+from service.catalog import AuditLog, CatalogError, CatalogUnusable
 from service.catalog.database import Cursor
 from tests.world import Answer, World, assert_problem
 
@@ -142,7 +145,7 @@ async def test_a_catalog_that_cannot_be_opened_again_is_tried_until_it_can(
     aside = service.catalog.with_suffix(".aside")
     service.catalog.rename(aside)
     await assert_down(service)
-    assert "the file is gone; put it back, or restart" in caplog.text
+    assert "the file is gone or another; put it back, or restart" in caplog.text
     if cause == "locked":
         aside.rename(service.catalog)
         with subprocess.Popen(
@@ -153,11 +156,13 @@ async def test_a_catalog_that_cannot_be_opened_again_is_tried_until_it_can(
             await assert_down(service)
         assert f"another process holds it: PID {holder.pid}" in caplog.text
     else:
+        aside.rename(service.catalog)
         if cause == "broken":
+            content = service.catalog.read_bytes()
             service.catalog.write_bytes(b"this is no database\n" * 1000)
             await assert_down(service)
             assert "not a DuckDB database file; move it away" in caplog.text
-        aside.rename(service.catalog)
+            service.catalog.write_bytes(content)
     await assert_up(service)
 
 
@@ -179,6 +184,79 @@ async def test_a_damaged_catalog_stops_the_start_with_what_to_do(world: World, w
         await world.start()
 
 
+@pytest.mark.parametrize("gave_up", [False, True])
+async def test_another_catalog_in_its_place_keeps_its_rows_and_so_does_the_old_one(
+    service: World, gave_up: bool
+) -> None:
+    """Rows may stand in the `.wal` alone, and a checkpoint by the service would remove the one at its path."""
+    service.file("a.jsonl")
+    if gave_up:
+        await break_fatally(service)
+    else:
+        await service.get(DOWNLOAD)
+    aside, other = service.catalog.with_suffix(".aside"), service.catalog.with_suffix(".other")
+    rows_in_wal(other)
+    move(service.catalog, aside)
+    move(other, service.catalog)
+    await assert_down(service)
+    await service.stop()
+    with duckdb.connect(service.catalog) as opened:
+        assert opened.execute("SELECT count(*) FROM rows_in_wal").fetchone() == (50,)
+    with duckdb.connect(aside) as opened:
+        (outcomes,) = opened.execute("SELECT count(*) FROM audit_log WHERE action = 'session_download'").fetchall()
+        assert outcomes == (0 if gave_up else 1,)
+
+
+def rows_in_wal(path: Path) -> None:
+    with duckdb.connect(path) as other:
+        other.execute("PRAGMA disable_checkpoint_on_shutdown")
+        other.execute("CREATE TABLE rows_in_wal AS SELECT range AS n FROM range(50)")
+    assert Path(f"{path}.wal").stat().st_size
+
+
+def move(catalog: Path, target: Path) -> None:
+    catalog.rename(target)
+    wal = Path(f"{catalog}.wal")
+    if wal.exists():
+        wal.rename(f"{target}.wal")
+
+
+async def test_a_stop_merges_all_rows_into_the_file(service: World) -> None:
+    service.file("a.jsonl")
+    await service.get(DOWNLOAD)
+    assert Path(f"{service.catalog}.wal").exists()
+    await service.stop()
+    assert not Path(f"{service.catalog}.wal").exists()
+    with duckdb.connect(service.catalog) as opened:
+        assert opened.execute("SELECT count(*) FROM audit_log").fetchone() == (2,)
+
+
+async def test_a_stop_on_a_full_disk_leaves_the_rows_to_the_next_start(
+    world: World, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.catalog = small_disk / "catalog.duckdb"
+    service = await world.start()
+    service.file("a.jsonl")
+    await service.get(DOWNLOAD)
+    filler = fill(small_disk)
+    await service.stop()
+    assert "closed with rows in its .wal, the next start reads them" in caplog.text
+    filler.unlink()
+    service = await world.start()
+    assert len(await service.audit("session_download")) == 1
+
+
+async def test_a_start_that_fails_leaves_the_catalog_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(_audit: AuditLog) -> int:
+        raise CatalogError("no")
+
+    monkeypatch.setattr(AuditLog, "close_unfinished", failing)
+    with pytest.raises(CatalogError, match="no"):
+        await world.start()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("catalog")]
+    assert subprocess.run([sys.executable, "-c", HOLD, world.catalog], input=b"", check=False).returncode == 0
+
+
 @pytest.mark.parametrize("what", ["removed", "replaced"])
 async def test_no_row_goes_into_a_file_that_nobody_will_find(
     service: World, caplog: pytest.LogCaptureFixture, what: str
@@ -196,8 +274,13 @@ async def test_no_row_goes_into_a_file_that_nobody_will_find(
 
 
 @pytest.mark.parametrize("path", [EXPORT, DOWNLOAD])
-@pytest.mark.parametrize("when", ["the next row", "the end"])
-async def test_an_outcome_that_could_not_be_written_comes_later(world: World, path: str, when: str) -> None:
+@pytest.mark.parametrize("when", ["the next row", "soon", "the end"])
+async def test_an_outcome_that_could_not_be_written_comes_later(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str, when: str
+) -> None:
+    """With the time at which it happened."""
+    if when == "soon":
+        monkeypatch.setattr("service.app.LONG", 0.04)
     service = await world.start()
     service.file("a.jsonl", os.urandom(20_000_000))
     aside = service.catalog.with_suffix(".aside")
@@ -206,14 +289,20 @@ async def test_an_outcome_that_could_not_be_written_comes_later(world: World, pa
         service.catalog.rename(aside)
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
+    await service.app[TRANSFERS].idle()
+    back = datetime.now(UTC).replace(tzinfo=None)
     aside.rename(service.catalog)
-    assert await service.audit("session%download") == []
-    if when == "the next row":
+    if when == "soon":
+        while not await service.audit("session%download"):
+            await asyncio.sleep(0.001)
+    elif when == "the next row":
+        assert await service.audit("session%download") == []
         await service.get("u-1/activity")
     else:
         await service.stop()
         service = await world.start()
     (row,) = await service.audit("session%download")
+    assert row["timestamp"] < back
     assert row["result"] == "error", "not interrupted: the service knows how it ended"
     assert json.loads(row["params"])["bytes_sent"] > 1000
 
@@ -259,10 +348,20 @@ async def test_a_session_root_that_fails_while_the_service_runs(
     assert len(await service.audit("session%_started")) == 2, "none of what was refused"
 
 
-async def test_the_catalog_is_not_closed_under_work_that_is_going_on(service: World) -> None:
+async def test_the_catalog_is_not_closed_under_work_that_is_going_on(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What began before the failure ends before the file is opened again."""
     database = service.app[DATABASE]
-    begun, release = threading.Event(), threading.Event()
+    begun, release, waits = threading.Event(), threading.Event(), threading.Event()
+    changed = database._changed
+    real = changed.wait
+
+    def wait() -> bool:
+        waits.set()
+        return real()
+
+    monkeypatch.setattr(changed, "wait", wait)
 
     def slow(cursor: Cursor) -> list[dict[str, object]]:
         begun.set()
@@ -274,7 +373,8 @@ async def test_the_catalog_is_not_closed_under_work_that_is_going_on(service: Wo
         await asyncio.sleep(0.001)
     await break_fatally(service)
     healing = asyncio.create_task(ready(service))
-    await asyncio.sleep(0.05)  # nothing tells that a thread waits; if it did not, this would be enough to close
+    while not waits.is_set() and not healing.done():
+        await asyncio.sleep(0.001)
     early = healing.done()
     release.set()
     assert not early
