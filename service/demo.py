@@ -1,6 +1,8 @@
 """`session-export demo`: sample users and sessions, and a server on them."""
 
 import os
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -71,6 +73,7 @@ async def make_samples(directory: Path) -> None:
 def commands(url: str, token: str, session_file: str) -> str:
     """What to paste."""
     user = SAMPLES[0][0].id
+    program = shlex.quote(str(Path(sys.executable).with_name("session-export")))  # also where PATH does not have it
     return f"""
 Ready. Paste these into another terminal (Ctrl-C here ends the demo):
 
@@ -88,6 +91,11 @@ Ready. Paste these into another terminal (Ctrl-C here ends the demo):
 
   # see who did so
   curl -sH "Authorization: Bearer $TOKEN" "$API/{ADMIN.id}/activity?limit=4"
+
+  # export with the client, which verifies the archive while it is written
+  SESSION_EXPORT_TOKEN=$TOKEN {program} export --url {url} --user {user} --to exports
+
+The whole API, to read and to try: {url}/docs
 """
 
 

@@ -204,7 +204,7 @@ def test_a_token_from_the_command_opens_the_service_and_sigterm_ends_it(tmp_path
 
 
 def test_the_demos_commands_work_as_they_are_pasted(tmp_path: Path) -> None:
-    with running("demo", "--port", "0", cwd=tmp_path, until="activity") as (process, lines):
+    with running("demo", "--port", "0", cwd=tmp_path, until="/docs") as (process, lines):
         text = "".join(lines)
         directory = Path(re.findall(r"sessions in (\S+)", text)[0])
         assert directory.is_dir()
@@ -216,9 +216,12 @@ def test_the_demos_commands_work_as_they_are_pasted(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
     assert not directory.exists(), "removed at the end"
-    listed, _, activity = done.stdout.partition("}{")
-    assert json.loads(listed + "}")["pagination"]["total"] == 5
-    actions = [row["action"] for row in json.loads("{" + activity)["rows"]]
+    listed, end = json.JSONDecoder().raw_decode(done.stdout)
+    activity, end = json.JSONDecoder().raw_decode(done.stdout, end)
+    assert listed["pagination"]["total"] == 5
+    assert done.stdout[end:].startswith("u-1001: 5 files"), "what the client says"
+    assert zipfile.is_zipfile(tmp_path / "exports" / "u-1001.zip")
+    actions = [row["action"] for row in activity["rows"]]
     assert actions == [
         "session_bulk_download",
         "session_bulk_download_started",

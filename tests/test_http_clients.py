@@ -13,7 +13,7 @@ import httpx
 import pytest
 import requests
 
-from tests.nginx import location, needs_nginx, nginx
+from tests.proxies import needs_nginx, nginx
 from tests.world import ADMIN, World
 
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
@@ -98,7 +98,7 @@ async def url(service: World, tmp_path: Path, way: str) -> AsyncIterator[str]:
     if way == "directly":
         yield service.url(EXPORT)
     else:
-        async with nginx(tmp_path, service, location()) as address:
+        async with nginx(tmp_path, service.running.port or 0) as address:
             yield address + EXPORT
 
 

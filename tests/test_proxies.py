@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,16 +10,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from service.api.proxies import address
 from service.config import ProxyHeaders, Server
-from tests.nginx import README, location, nginx
+from tests.proxies import LOCATIONS, needs_nginx, nginx
 from tests.world import ADMIN, World
 
 PATH = "/api/admin/users/u-1/activity"
 X_FOR, X_PROTO, FORWARDED = "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"
-
-needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
 
 def trusting(*proxies: str, header: str = X_FOR) -> Server:
@@ -154,7 +152,7 @@ async def test_behind_one_nginx_the_client_is_known_and_cannot_claim_to_be_anoth
     world.server = trusting("127.0.0.1")
     service = await world.start()
     forged = ("-H", f"{X_FOR}: 1.2.3.4", "-H", "Forwarded: for=1.2.3.4", "-H", f"{X_PROTO}: https")
-    async with nginx(tmp_path, service, location()) as url:
+    async with nginx(tmp_path, service.running.port or 0) as url:
         for more in ((), forged):
             assert await curl(url, *TOKEN, *more) == "200"
     assert [row["client_ip"] for row in await service.audit()] == ["127.0.0.9"] * 2
@@ -164,13 +162,12 @@ async def test_behind_one_nginx_the_client_is_known_and_cannot_claim_to_be_anoth
 async def test_behind_two_nginx_the_same(world: World, tmp_path: Path) -> None:
     world.server = trusting("127.0.0.2", "127.0.0.3")
     service = await world.start()
-    inner_block = location().replace("{", "{ proxy_bind 127.0.0.3;", 1)
+    inner_lines = LOCATIONS.replace("$remote_addr", "$proxy_add_x_forwarded_for")  # it is not the outermost
     for directory in ("inner", "outer"):
         (tmp_path / directory).mkdir()
-    async with nginx(tmp_path / "inner", service, inner_block) as inner:
-        outer_block = location().replace("{", "{ proxy_bind 127.0.0.2;", 1)
-        outer_block = outer_block.replace("http://127.0.0.1:8080", inner)
-        async with nginx(tmp_path / "outer", service, outer_block) as outer:
+    async with nginx(tmp_path / "inner", service.running.port or 0, inner_lines, "proxy_bind 127.0.0.3;") as inner:
+        inner_port = URL(inner).port or 0
+        async with nginx(tmp_path / "outer", inner_port, more="proxy_bind 127.0.0.2;") as outer:
             for more in ((), ("-H", f"{X_FOR}: 1.2.3.4"), ("-H", f"{X_FOR}: 127.0.0.2")):
                 assert await curl(outer, *TOKEN, *more) == "200"
     assert [row["client_ip"] for row in await service.audit()] == ["127.0.0.9"] * 3
@@ -192,13 +189,18 @@ async def oauth2_proxy(users: dict[str, tuple[str, str]]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.port}"
 
 
-def authenticating() -> str:
-    """The README's lines for nginx, with those for oauth2-proxy."""
-    ask: str
-    (ask,) = re.findall(r"^ +(location = /oauth2/auth \{.*\})$", README, re.MULTILINE)
-    lines = re.findall(r"^ +((?:auth_request|proxy_set_header X-Auth-).*)$", README, re.MULTILINE)
-    assert len(lines) == 5
-    return ask + location().removesuffix("}") + "\n".join(lines) + "\n}"
+def authenticating(asked: str) -> str:
+    """The lines for nginx, with those for a program that it asks who calls."""
+    ask = f'location = /auth {{ internal; proxy_pass {asked}/oauth2/auth; proxy_set_header Content-Length ""; }}'
+    lines = """
+        auth_request /auth;
+        auth_request_set $user $upstream_http_x_auth_request_user;
+        auth_request_set $groups $upstream_http_x_auth_request_groups;
+        proxy_set_header X-Auth-Request-User $user;
+        proxy_set_header X-Auth-Request-Groups $groups;
+    """
+    ours = re.sub(r"proxy_set_header X-Auth-Request-(User|Groups) .*", "", LOCATIONS)
+    return ask + ours.replace("{", "{" + lines, 1)
 
 
 FORGED = ("-H", "X-Auth-Request-User: root", "-H", "X-Auth-Request-Groups: session-admins")
@@ -214,8 +216,7 @@ async def test_an_authenticating_proxy_says_who_calls_and_nobody_else_can(world:
     users = {"a": ("ann", "all,session-admins"), "b": ("bob", "all"), "n": ("", "")}
     async with AsyncExitStack() as stack:
         asked = await stack.enter_async_context(oauth2_proxy(users))
-        block = authenticating().replace("http://127.0.0.1:4180", asked)
-        url = await stack.enter_async_context(nginx(tmp_path, service, block))
+        url = await stack.enter_async_context(nginx(tmp_path, service.running.port or 0, authenticating(asked)))
         for cookie, status in (("a", "200"), ("b", "403"), ("n", "401"), ("x", "401")):
             for forged in ((), FORGED):
                 assert await curl(url, "-b", f"session={cookie}", *forged) == status, (cookie, forged)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -10,17 +11,38 @@ import sys
 import textwrap
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from aiohttp import encode_basic_auth
+from pydantic import BaseModel
 
 from service.api.auth import checked
-from service.config import Jwt, ProxyHeaders, Settings, Token, load_settings
-from tests.nginx import README, location, needs_nginx, nginx
-from tests.test_cli import configure, run, running
+from service.config import Jwt, ProxyHeaders, Token, load_settings
+from service.logs import JsonFormatter
+from tests.proxies import LOCATIONS, needs_nginx, nginx
+from tests.test_cli import TOP, configure, run, running
 from tests.world import ADMIN, World
 
+README = (TOP / "README.md").read_text()
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
+
+
+def location() -> str:
+    """The README's block for nginx, before the service of a test."""
+    (block,) = re.findall(r"^    (location /api/admin/ \{.*?^    \})$", README, re.MULTILINE | re.DOTALL)
+    return str(block).replace("http://127.0.0.1:8080", "http://session_export")
+
+
+def directives(config: str) -> set[str]:
+    """Without comments, however they are set out."""
+    plain = re.sub(r"#.*", "", config)
+    return {" ".join(directive.split()) for directive in re.split(r"[;{}]", plain)}
+
+
+def test_its_lines_for_nginx_are_those_that_are_shipped() -> None:
+    assert directives(location()) == directives(LOCATIONS)
 
 
 async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
@@ -35,7 +57,7 @@ async def curl(url: str, output: Path, *more: str) -> tuple[int, str]:
 @needs_nginx
 async def test_a_whole_export_comes_through_nginx(service: World, tmp_path: Path) -> None:
     service.file("a.jsonl", b"x" * 1_000_000)
-    async with nginx(tmp_path, service, location()) as url:
+    async with nginx(tmp_path, service.running.port or 0, location()) as url:
         assert await curl(url + EXPORT, tmp_path / "out.zip") == (0, "200")
     judge = await asyncio.create_subprocess_exec("unzip", "-tq", tmp_path / "out.zip", stdout=asyncio.subprocess.PIPE)
     await judge.communicate()
@@ -47,7 +69,7 @@ async def test_a_whole_export_comes_through_nginx(service: World, tmp_path: Path
 async def test_a_broken_transfer_is_seen_as_broken_through_nginx(service: World, tmp_path: Path, path: str) -> None:
     file = service.file("a.jsonl", os.urandom(40_000_000))
     output = tmp_path / "out"
-    async with nginx(tmp_path, service, location()) as url:
+    async with nginx(tmp_path, service.running.port or 0, location()) as url:
         reading = asyncio.create_task(curl(url + path, output, "--limit-rate", "4M"))
         while not output.exists() or output.stat().st_size < 100_000:
             await asyncio.sleep(0.01)
@@ -61,7 +83,7 @@ async def test_a_broken_transfer_is_seen_as_broken_through_nginx(service: World,
 async def test_without_http_1_1_to_the_service_exports_are_refused(service: World, tmp_path: Path) -> None:
     service.file("a.jsonl")
     block = re.sub(r"proxy_http_version.*", "proxy_http_version 1.0;", location())
-    async with nginx(tmp_path, service, block) as url:
+    async with nginx(tmp_path, service.running.port or 0, block) as url:
         assert await curl(url + EXPORT, tmp_path / "out") == (0, "505")
     assert "proxy_http_version 1.1" in (tmp_path / "out").read_text()
 
@@ -73,7 +95,7 @@ async def test_a_browsers_link_to_an_export_works_where_the_proxy_authenticates(
     passwords.write_text("ada:{PLAIN}secret\n")
     mine = f'auth_basic "staff"; auth_basic_user_file {passwords}; proxy_set_header Authorization "Bearer {ADMIN}"; '
     browser = {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip, deflate, br", "Sec-Fetch-Mode": "navigate"}
-    async with nginx(tmp_path, service, location().replace("{", "{ " + mine, 1)) as url:
+    async with nginx(tmp_path, service.running.port or 0, location().replace("{", "{ " + mine, 1)) as url:
         async with service.client.get(url + EXPORT, headers=browser) as refused:
             assert refused.status == 401
         async with service.client.get(
@@ -87,12 +109,45 @@ async def test_a_browsers_link_to_an_export_works_where_the_proxy_authenticates(
             assert zipfile.ZipFile(io.BytesIO(await answer.read())).namelist() == ["a.jsonl"]
 
 
-def test_the_table_of_settings_names_every_key() -> None:
-    for section in Settings.model_fields:
-        for key in type(getattr(Settings(), section)).model_fields:
-            assert f"`{section}.{key}`" in README
-    for key in (*Token.model_fields, *Jwt.model_fields, *ProxyHeaders.model_fields):
-        assert f"`{key}`" in README
+def rows() -> list[list[str]]:
+    """The cells of the table of settings."""
+    table = re.findall(r"^\| key in .*\n\| ---.*\n((?:\|.*\n)+)", README, re.MULTILINE)[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()]
+
+
+def test_the_table_of_settings_has_every_key_and_its_default() -> None:
+    shown: dict[str, Any] = {}
+    for keys, defaults, _ in rows():
+        values = [None if value == "none" else yaml.safe_load(value.strip("`")) for value in split(defaults)]
+        shown |= dict(zip([key.strip("`") for key in split(keys)], values, strict=True))
+    settings = load_settings(None, {}).model_dump(mode="json")
+    real = {
+        f"{section}.{key}": value if value != [] else None
+        for section in settings
+        for key, value in settings[section].items()
+    }
+    assert shown == real
+
+
+def split(cell: str) -> list[str]:
+    """What is in backticks, or none."""
+    return re.findall(r"`[^`]+`|none", cell)
+
+
+@pytest.mark.parametrize("key, model", [("auth.tokens", Token), ("auth.jwt", Jwt), ("auth.proxy", ProxyHeaders)])
+def test_the_table_of_settings_names_the_keys_within(key: str, model: type[BaseModel]) -> None:
+    (meaning,) = (cells[2] for cells in rows() if cells[0] == f"`{key}`")
+    assert set(split(meaning)) >= {f"`{name}`" for name in model.model_fields}
+
+
+async def test_the_line_of_the_log_has_the_keys_that_are_shown(
+    service: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "service.api.access")
+    await service.get(EXPORT)
+    (record,) = (record for record in caplog.records if record.name == "service.api.access")
+    (example,) = re.findall(r"^    (\{\"time\".*?\})$", README, re.MULTILINE | re.DOTALL)
+    assert json.loads(example).keys() == json.loads(JsonFormatter().format(record)).keys()
 
 
 def commands(prompt: str) -> list[str]:
@@ -101,12 +156,12 @@ def commands(prompt: str) -> list[str]:
 
 
 def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path) -> None:
-    """As they are pasted, but for the day in an archive's name."""
+    """As they are pasted, but for the minute that the doctor waits."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    with running("demo", "--port", "0", cwd=tmp_path, until="activity") as (_, lines):
+    with running("demo", "--port", "0", cwd=tmp_path, until="/docs") as (_, lines):
         exports = [line.strip() for line in lines if line.startswith("  export ")]
-        pasted = [re.sub(r"20\d\d-\d\d-\d\d\.zip", "*.zip", command) for command in commands(r"\$ ")]
-        assert len(pasted) >= 7
+        pasted = [re.sub("(session-export doctor)", r"\1 --silence 1 2>wait", command) for command in commands(r"\$ ")]
+        assert len(pasted) >= 9
         for command in pasted:
             done = subprocess.run(
                 ["bash", "-euc", "\n".join([*exports, command])], env={**os.environ, "PATH": path},
@@ -116,8 +171,6 @@ def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path) -> No
                 exports.append(command)
             assert (done.returncode, done.stderr) == (0, ""), command
             assert_has_the_keys_that_are_shown(command, done.stdout)
-            if command.startswith("unzip"):
-                next(tmp_path.glob("*.zip")).unlink()  # curl -J does not overwrite it
 
 
 def assert_has_the_keys_that_are_shown(command: str, output: str) -> None:
@@ -148,7 +201,7 @@ def test_every_command_of_the_service_runs(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_authentication_are_settings_that_work(tmp_path: Path) -> None:
-    block = r"^((?:      (?:server|auth):.*\n(?:       .*\n)*)+)"
+    block = r"^((?:    (?:server|auth):.*\n(?:     .*\n)*)+)"
     examples = re.findall(block, README, re.MULTILINE)
     found = []
     for example in examples:
