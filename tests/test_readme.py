@@ -155,8 +155,9 @@ def commands(prompt: str) -> list[str]:
     return [line.partition("  #")[0].strip() for line in re.findall(rf"^    {prompt}(.*)$", README, re.MULTILINE)]
 
 
-def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path) -> None:
+def test_every_command_with_a_prompt_runs_against_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are pasted, but for the minute that the doctor waits."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # as it is killed in the end, its samples stay
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with running("demo", "--port", "0", cwd=tmp_path, until="/docs") as (_, lines):
         exports = [line.strip() for line in lines if line.startswith("  export ")]
