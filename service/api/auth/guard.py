@@ -44,8 +44,17 @@ async def _admin(request: web.Request) -> Actor:
 
 
 def _note(request: web.Request, refused: Refused) -> None:
-    """Every refusal is an event, and this is the one place that sees each of them."""
-    log.warning("refused %d from %s: %s", refused.status, client_of(request).ip, refused.reason)
+    """Every refusal is an event, and this is the one place that sees each of them. Of the path only the route's pattern
+    is said here; the line of the request has the rest, under the same id."""
+    resource = request.match_info.route.resource
+    log.warning(
+        "refused %d from %s: %s (%s %s)",
+        refused.status,
+        client_of(request).ip,
+        refused.reason,
+        request.method,
+        "no route" if resource is None else resource.canonical,
+    )
 
 
 def _needs_admin(request: web.Request) -> bool:
