@@ -25,6 +25,22 @@ async def settle(future: asyncio.Future[Any]) -> None:
         future.exception()  # concerns nobody any more
 
 
+def run_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """Run what may hang, and is seldom done, in a thread of its own: nothing waits behind it, and neither who is
+    cancelled nor the end of the process waits for it."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="apart", daemon=True).start()
+    return asyncio.wrap_future(future)
+
+
 class Pool:
     """A bounded thread pool; its threads bear its name. `executor` is for libraries that want one (aiofiles)."""
 

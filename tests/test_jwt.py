@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from service.api.auth import keys as keys_module
 from service.api.auth.keys import KeySet, RemoteKeys, Unusable
 from service.config import ConfigError
-from service.pools import Pool
 from tests.issuer import (
     ISSUER,
     SECRET,
@@ -339,7 +340,7 @@ async def test_a_server_that_answers_rubbish_lets_nobody_in_and_breaks_nothing(
     caplog.set_level("INFO")
     await refused_then_known(remote, server)
     assert f"auth.jwt: no keys from {server.url}" in caplog.text
-    assert "no JWT is let in" in caplog.text
+    assert "none of its JWTs is let in" in caplog.text
     assert f"auth.jwt: keys from {server.url}: 3 again" in caplog.text
 
 
@@ -397,16 +398,9 @@ class Clock:
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
-    pool = Pool("config", 1)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-async def ticking(server: KeyServer, pool: Pool) -> AsyncIterator[tuple[RemoteKeys, Clock]]:
+async def ticking(server: KeyServer) -> AsyncIterator[tuple[RemoteKeys, Clock]]:
     clock = Clock()
-    keys = RemoteKeys(server.url, ["RS256"], pool, clock)
+    keys = RemoteKeys(server.url, ["RS256"], clock)
     yield keys, clock
     await keys.close()
 
@@ -447,16 +441,37 @@ async def test_keys_that_cannot_be_renewed_are_used_for_an_hour_and_not_longer(
     assert await keys.key("rsa", "RS256") is None
 
 
-async def test_a_key_servers_name_is_looked_up_in_the_pool(server: KeyServer, pool: Pool) -> None:
-    keys = RemoteKeys(server.url.replace("127.0.0.1", "localhost"), ["RS256"], pool)
+async def test_a_key_servers_name_is_looked_up_without_the_default_executor(server: KeyServer) -> None:
+    keys = RemoteKeys(server.url.replace("127.0.0.1", "localhost"), ["RS256"])
     assert await keys.key("rsa", "RS256") is not None
     await keys.close()
     assert vars(asyncio.get_running_loop()).get("_default_executor") is None
 
 
-async def test_after_closing_nothing_is_asked(server: KeyServer, pool: Pool) -> None:
+async def test_a_name_whose_lookup_hangs_keeps_nothing_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> list[object]:
+        began.set()
+        release.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    keys = RemoteKeys("http://keys.example/jwks.json", ["RS256"])
+    asking = asyncio.create_task(keys.key("rsa", "RS256"))
+    while not began.is_set():
+        await asyncio.sleep(0.001)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "apart"]
+    await keys.close()
+    assert await asking is None
+    assert thread.daemon, "the process does not wait for it either"
+    release.set()
+    thread.join()
+
+
+async def test_after_closing_nothing_is_asked(server: KeyServer) -> None:
     clock = Clock()
-    keys = RemoteKeys(server.url, ["RS256"], pool, clock)
+    keys = RemoteKeys(server.url, ["RS256"], clock)
     server.answering = server.never
     waiting = asyncio.create_task(keys.key("rsa", "RS256"))
     while not server.asked:

@@ -38,7 +38,7 @@ class Authentication:
     """Asks the ways that are on. Nobody is let in before `use`."""
 
     def __init__(self, pool: Pool) -> None:
-        """`pool`: where the file of keys is read, and the name of a key server looked up."""
+        """`pool`: where the file of keys is read."""
         self._pool = pool
         self._tokens: Tokens | None = None
         self._jwts: Jwts | None = None
@@ -54,7 +54,7 @@ class Authentication:
 
     async def use(self, settings: Settings) -> None:
         """Let in whom these settings know, and nobody else, from now on, and say so in the log. Raises ConfigError, and
-        changes nothing."""
+        changes nothing. A URL of keys that gives none is a mistake only where somebody was let in before."""
         auth = checked(settings).auth
         before, jwts = self._jwts, await self._jwts_of(auth.jwt)
         self._tokens = Tokens(auth.tokens) if auth.tokens else None
@@ -66,7 +66,7 @@ class Authentication:
             self._ways.append(self._proxy)
         for line in self.words():
             log.info("%s", line)
-        if before is not None and before is not jwts:
+        if before is not None and (jwts is None or before.keys is not jwts.keys):
             await before.keys.close()
 
     async def close(self) -> None:
@@ -88,11 +88,17 @@ class Authentication:
         return [f"{name}: {'off' if way is None else f'on, {way}'}" for name, way in ways.items()]
 
     async def _jwts_of(self, settings: Jwt | None) -> Jwts | None:
-        if settings is None:
+        return (
+            None if settings is None else Jwts(settings, self._running_keys(settings) or await self._keys_of(settings))
+        )
+
+    def _running_keys(self, settings: Jwt) -> Keys | None:
+        """Those of the same URL, which need not answer now, with the time at which it was asked."""
+        if self._jwts is None or settings.jwks_url is None:
             return None
-        if self._jwts is not None and settings == self._jwts.settings and settings.jwks_url is not None:
-            return self._jwts  # with the keys that it has, and the time at which it asked for them
-        return Jwts(settings, await self._keys_of(settings))
+        running = self._jwts.settings
+        same = (settings.jwks_url, settings.algorithms) == (running.jwks_url, running.algorithms)
+        return self._jwts.keys if same else None
 
     async def _keys_of(self, settings: Jwt) -> Keys:
         if settings.secret is not None:
@@ -100,10 +106,12 @@ class Authentication:
         if settings.jwks_file is not None:
             return await self._pool.run(FileKeys, settings.jwks_file, settings.algorithms)
         assert settings.jwks_url is not None  # noqa: S101 - the settings have one of the three
-        keys = RemoteKeys(settings.jwks_url, settings.algorithms, self._pool)
+        keys = RemoteKeys(settings.jwks_url, settings.algorithms)
         try:
             await keys.refresh()
-        except asyncio.CancelledError:
+            if self._ways and not keys.known:
+                raise ConfigError("auth.jwt.jwks_url: it gives no keys now, see above")
+        except (asyncio.CancelledError, ConfigError):
             await keys.close()
             raise
         return keys

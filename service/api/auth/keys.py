@@ -18,7 +18,7 @@ import jwt
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from service.config import ConfigError
-from service.pools import Pool, settle
+from service.pools import run_apart, settle
 
 log = logging.getLogger(__name__)
 
@@ -121,16 +121,14 @@ class FileKeys:
 
 
 class Resolver(AbstractResolver):
-    """Looks names up in a pool of ours; aiohttp's own does so in the loop's default executor."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    """Looks each name up in a thread of its own, as one that hangs must keep nothing else waiting; aiohttp's own
+    resolver does so in the loop's default executor."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """The host's addresses. Raises OSError."""
-        found = await self._pool.run(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        found = await run_apart(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
         return [
             ResolveResult(
                 hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST
@@ -145,21 +143,24 @@ class Resolver(AbstractResolver):
 class RemoteKeys:
     """A key set from a URL, asked in a task of its own: who has a known key never waits for the answer."""
 
-    def __init__(
-        self, url: str, algorithms: Sequence[str], pool: Pool, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`pool`: where the host's name is looked up. `clock`: seconds."""
+    def __init__(self, url: str, algorithms: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds."""
         self._url = url
         self._shown_url = url.partition("?")[0]
         self._algorithms = algorithms
         self._clock = clock
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=Resolver(pool)), timeout=aiohttp.ClientTimeout(total=PATIENCE)
+            connector=aiohttp.TCPConnector(resolver=Resolver()), timeout=aiohttp.ClientTimeout(total=PATIENCE)
         )
         self._set: KeySet | None = None
         self._read = self._asked = -float("inf")
         self._asking: asyncio.Task[None] | None = None
         self._failing = False
+
+    @property
+    def known(self) -> bool:
+        """Whether there are keys."""
+        return self._set is not None
 
     async def key(self, kid: str | None, algorithm: str) -> Key | None:
         if self._clock() - self._read >= OLD:
@@ -225,7 +226,7 @@ class RemoteKeys:
 
     def _meanwhile(self) -> str:
         left = LIFETIME - (self._clock() - self._read)
-        return f"those known are used for {left:.0f} s more" if left > 0 else "no JWT is let in"
+        return f"those known are used for {left:.0f} s more" if left > 0 else "none of its JWTs is let in"
 
     def __str__(self) -> str:
         return f"keys from {self._shown_url}: {len(self._set) if self._set else 'none yet'}"
