@@ -41,13 +41,15 @@ def serve(config: Path | None) -> None:
     """
     from service.config import load_settings  # noqa: PLC0415
     from service.logs import set_up_logging  # noqa: PLC0415
+    from service.reload import look_at  # noqa: PLC0415
     from service.serve import serve as run  # noqa: PLC0415
 
     with _plain_errors():
         file = config or _default_config()
+        looked = look_at(file)
         settings = load_settings(file)
         set_up_logging(settings.logging.format, settings.logging.level)
-        asyncio.run(run(settings, config=file))
+        asyncio.run(run(settings, config=file, looked=looked))
 
 
 @main.command()

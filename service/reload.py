@@ -1,7 +1,8 @@
 """The configuration, read again while the service runs: on SIGHUP, and when one of its files has changed.
 
 What stands under `auth` is taken over at once; transfers under way go on. All else needs a restart, which is said.
-When the files cannot be used, everything stays as it was, and that is said loudly.
+When the files cannot be used, everything stays as it was, and that is said loudly, and tried again now and then, as the
+reason may pass by itself (no descriptors left, a key server that is down).
 """
 
 import asyncio
@@ -18,90 +19,97 @@ from service.pools import Pool, settle
 log = logging.getLogger(__name__)
 
 INTERVAL = 2.0  # seconds between two looks at the files
+RETRY = 60.0  # seconds after which what could not be used is read again, though it has not changed
 Use: TypeAlias = Callable[[Settings], Awaitable[None]]
-Look: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+Look: TypeAlias = dict[Path, tuple[int, int, int] | None]
 
 
 class Reload:
     """Reads `file` again and has `use` take over what it says of authentication."""
 
-    def __init__(self, settings: Settings, file: Path | None, use: Use, pool: Pool) -> None:
-        """`settings`: what the file said when it was read last. `pool`: where files are read."""
+    def __init__(self, settings: Settings, file: Path | None, use: Use, pool: Pool, looked: Look) -> None:
+        """`settings`: what the file said when it was read last. `pool`: where files are read. `looked`: at the files
+        before they were read, so that no change is missed."""
         self._started = self._settings = settings
         self._file = file
         self._use = use
         self._pool = pool
-        self._told = asyncio.Event()
-
-    def tell(self) -> None:
-        """Read again now."""
-        self._told.set()
+        self._looked = looked
+        self._complaint = ""
 
     @asynccontextmanager
-    async def watching(self, interval: float = INTERVAL) -> AsyncIterator[None]:
-        """Look at the files each `interval` seconds, until the end of the block."""
-        watching = asyncio.create_task(self._watch(interval, await self._look()))
+    async def watching(self, told: asyncio.Event, interval: float = INTERVAL) -> AsyncIterator[None]:
+        """Look at the files each `interval` seconds, until the end of the block; whoever sets `told` wants them to be
+        read now."""
+        watching = asyncio.create_task(self._watch(told, interval))
         try:
             yield
         finally:
             watching.cancel()
             await settle(watching)
 
-    async def _watch(self, interval: float, used: Look) -> None:
-        seen = used
+    async def _watch(self, told: asyncio.Event, interval: float) -> None:
+        used = seen = self._looked
+        loop = asyncio.get_running_loop()
+        retry_at = float("inf")
         while True:
-            told = await self._told_within(interval)
-            before, seen = seen, await self._look()
+            now = await _told_within(told, interval)
+            before, seen = seen, await self._pool.run(look_at, self._file, self._settings)
             # A file that changes is read when it has stood still for a while, so that none is read half written.
-            if told or (seen != used and seen == before):
-                used = seen
-                await self.read()
+            if now or (seen != used and seen == before):
+                self._complaint = ""
+            elif loop.time() < retry_at or seen != before:
+                continue
+            used = seen
+            retry_at = float("inf") if await self.read() else loop.time() + RETRY
 
-    async def read(self) -> None:
-        """Read the files and take over what they say, or keep what there is."""
+    async def read(self) -> bool:
+        """Read the files and take over what they say, or keep what there is; whether they could be used."""
         try:
             settings = await self._pool.run(load_settings, self._file)
             await self._use(settings)
         except (ConfigError, OSError) as error:
-            _say_unusable()
-            for line in str(error).splitlines():
-                log.error("%s", line)  # noqa: TRY400 - the trace says nothing more
-            return
-        except Exception:  # whatever is wrong with a file, the next one is still to be read
-            _say_unusable()
-            log.exception("for a reason that nobody thought of")
-            return
+            self._complain(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, the next one is still to be read
+            self._complain("for a reason that nobody thought of", error)
+            return False
+        self._complaint = ""
         self._settings = settings
         log.info("configuration read again; who may call is what it says now")
         waiting = [name for name in Settings.model_fields if getattr(settings, name) != getattr(self._started, name)]
         if waiting := [name for name in waiting if name != "auth"]:
             log.warning("changed, but taken over by a restart only: %s", ", ".join(waiting))
+        return True
 
-    async def _told_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), seconds)
-        told = self._told.is_set()
-        self._told.clear()
-        return told
-
-    async def _look(self) -> Look:
-        jwt = self._settings.auth.jwt
-        files = [file for file in (self._file, jwt.jwks_file if jwt else None) if file is not None]
-        return await self._pool.run(_look_at, files)
+    def _complain(self, complaint: str, trace: Exception | None = None) -> None:
+        """Once, where the same goes wrong when it is tried again."""
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
+        log.error("the configuration cannot be used; who may call STAYS AS IT WAS until it is mended")
+        for line in complaint.splitlines():
+            log.error("%s", line, exc_info=trace)
 
 
-def _say_unusable() -> None:
-    log.error("the configuration cannot be used; who may call STAYS AS IT WAS until it is mended")
+async def _told_within(told: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(told.wait(), seconds)
+    now = told.is_set()
+    told.clear()
+    return now
 
 
-def _look_at(files: list[Path]) -> Look:
-    """What tells a file from the one that stood there before; None where there is none."""
-    looks: list[tuple[int, int, int] | None] = []
-    for file in files:
-        try:
-            found = file.stat()
-        except OSError:
-            looks.append(None)
-        else:
-            looks.append((found.st_mtime_ns, found.st_size, found.st_ino))
-    return tuple(looks)
+def look_at(file: Path | None, settings: Settings | None = None) -> Look:
+    """What tells the file, and that of keys which `settings` name, from the ones that stood there before; None where
+    there is none. Blocks."""
+    jwt = settings.auth.jwt if settings else None
+    return {one: _look_at(one) for one in (file, jwt.jwks_file if jwt else None) if one is not None}
+
+
+def _look_at(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -13,12 +13,12 @@ from aiohttp import web
 from service.api.auth import AUTHENTICATION
 from service.api.parts import CONFIG_POOL, FILES_POOL, STORE
 from service.api.protocol import Runner
-from service.api.transfer import TRANSFERS, Transfers
+from service.api.transfer import TRANSFERS
 from service.app import build_app
 from service.banner import say_what_is_on
 from service.config import Server, Settings
 from service.limits import room_for_connections
-from service.reload import Reload
+from service.reload import Look, Reload, look_at
 from service.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -31,56 +31,61 @@ async def serve(
     on_ready: Callable[[str], None] = lambda url: None,
     *,
     config: Path | None = None,
+    looked: Look | None = None,
     reloading: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
-    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed;
-    without `reloading` nothing is read again, and SIGHUP ends it too.
+    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed
+    since `looked`, which is of before it was read; without `reloading` nothing is read again, and SIGHUP ends it too.
 
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
     app = build_app(settings)
+    stopping, hung_up = _signals(app, reloading=reloading)
+    looked = look_at(config, settings) | (looked or {})
     connections = _connections(settings.server)
     runner = Runner(app, max_connections=connections, idle_timeout=settings.server.idle_timeout)
-    await runner.setup()
-    reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL])
-    stopping = _stop_signal(app[TRANSFERS], hang_up=reload.tell if reloading else None)
     try:
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
-        await site.start()
-        url = _url(runner)
-        say_what_is_on(settings, url)
-        await _check_store(app, settings)
-        on_ready(url)
-        gc.freeze()  # what is there now stays, so no full collection, which stops every thread, looks at it again
-        async with reload.watching() if reloading else contextlib.nullcontext():
-            await stopping.wait()
-        # Still listening: who comes now is told so, with a 503.
-        await app[TRANSFERS].stop(settings.server.shutdown_timeout)
+        await runner.setup()
+        if not stopping.is_set():
+            site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
+            await site.start()
+            url = _url(runner)
+            say_what_is_on(settings, url)
+            await _check_store(app, settings)
+            on_ready(url)
+            gc.freeze()  # what is there now stays, so no full collection, which stops all threads, looks at it again
+            reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], looked)
+            async with reload.watching(hung_up) if reloading else contextlib.nullcontext():
+                await stopping.wait()
+            # Still listening: who comes now is told so, with a 503.
+            await app[TRANSFERS].stop(settings.server.shutdown_timeout)
     finally:
         await runner.cleanup()
     log.info("stopped")
 
 
-def _stop_signal(transfers: Transfers, hang_up: Callable[[], None] | None) -> asyncio.Event:
-    """Set by SIGTERM and SIGINT, from now on: one that comes before the first request is served ends it as well.
+def _signals(app: web.Application, *, reloading: bool) -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by SIGTERM and SIGINT, and by SIGHUP, from now on: one that comes during the start is not lost, and does not
+    end the process in the middle of it.
 
-    `hang_up` is what SIGHUP does; None: it stops too.
+    Without `reloading` SIGHUP stops too.
     """
-    stopping = asyncio.Event()
+    stopping, hung_up = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
-        if stopping.is_set():
-            log.warning("told to stop again: not waiting for running transfers")
-            transfers.hurry()
-        else:
+        if not stopping.is_set():
             log.info("told to stop: letting running transfers end")
             stopping.set()
+        elif TRANSFERS in app:
+            log.warning("told to stop again: not waiting for running transfers")
+            app[TRANSFERS].hurry()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up or on_signal)
-    return stopping
+        loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set if reloading else on_signal)
+    return stopping, hung_up
 
 
 def _connections(server: Server) -> int:

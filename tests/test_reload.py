@@ -1,6 +1,7 @@
 """The configuration read again while the service runs."""
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -18,8 +19,8 @@ import pytest
 from service import reload as reload_module
 from service.api.auth import AUTHENTICATION
 from service.api.parts import CONFIG_POOL
-from service.config import Settings, load_settings
-from service.reload import Reload
+from service.config import ConfigError, Settings, load_settings
+from service.reload import Reload, Use, look_at
 from tests.issuer import SECRET, ec_key, jwk, jwks, jwt_settings, key_server, sign
 from tests.test_cli import configure, run, running
 from tests.world import ADMIN, World, token
@@ -41,8 +42,10 @@ class Reloaded:
 
     @property
     def reload(self) -> Reload:
-        app = self.service.app
-        return Reload(load_settings(None, {}), self.file, app[AUTHENTICATION].use, app[CONFIG_POOL])
+        return self.reload_with(self.service.app[AUTHENTICATION].use)
+
+    def reload_with(self, use: Use) -> Reload:
+        return Reload(load_settings(None, {}), self.file, use, self.service.app[CONFIG_POOL], look_at(self.file))
 
     async def status(self, token: str) -> int:
         return int((await self.service.get(PATH, token=token)).status)
@@ -65,7 +68,7 @@ def tokens(*texts: str, **fields: object) -> dict[str, Any]:
 
 async def test_a_changed_file_is_taken_over(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN))
-    async with reloaded.reload.watching(0.01):
+    async with reloaded.reload.watching(asyncio.Event(), 0.01):
         reloaded.write(tokens("new-token"))
         await reloaded.until("configuration read again")
     assert await reloaded.status("new-token") == 200
@@ -76,11 +79,11 @@ async def test_a_changed_file_is_taken_over(reloaded: Reloaded) -> None:
 async def test_a_file_that_is_being_written_is_read_once_it_stands_still(
     reloaded: Reloaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = iter([((0, 0, 0),), ((1, 10, 0),), ((2, 20, 0),), ((3, 30, 0),)])
+    looks = iter([(0, 0, 0), (1, 10, 0), (2, 20, 0), (3, 30, 0)])
     seen: list[object] = []
 
-    def look(_files: list[Path]) -> object:
-        seen.append(next(looks, ((3, 30, 0),)))
+    def look(_file: Path) -> object:
+        seen.append(next(looks, (3, 30, 0)))
         return seen[-1]
 
     monkeypatch.setattr(reload_module, "_look_at", look)
@@ -90,13 +93,12 @@ async def test_a_file_that_is_being_written_is_read_once_it_stands_still(
         at_reading.append(list(seen))
 
     reloaded.write(tokens(ADMIN))
-    reload = Reload(load_settings(None, {}), reloaded.file, use, reloaded.service.app[CONFIG_POOL])
-    async with reload.watching(0.001):
+    async with reloaded.reload_with(use).watching(asyncio.Event(), 0.001):
         await reloaded.until("configuration read again")
         while len(seen) < 10:
             await asyncio.sleep(0.001)
     assert len(at_reading) == 1
-    assert at_reading[0][-2:] == [((3, 30, 0),)] * 2
+    assert at_reading[0][-2:] == [(3, 30, 0)] * 2
 
 
 async def test_a_file_that_is_put_in_anothers_place_is_taken_over(reloaded: Reloaded, tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ async def test_a_file_that_is_put_in_anothers_place_is_taken_over(reloaded: Relo
     for name, text in (("before", ADMIN), ("after", "new-token")):
         (tmp_path / name).write_text(json.dumps({"auth": tokens(text)}))
     reloaded.file.symlink_to(tmp_path / "before")
-    async with reloaded.reload.watching(0.01):
+    async with reloaded.reload.watching(asyncio.Event(), 0.01):
         (tmp_path / "link").symlink_to(tmp_path / "after")
         (tmp_path / "link").replace(reloaded.file)
         await reloaded.until("configuration read again")
@@ -144,7 +146,7 @@ async def test_a_broken_file_keeps_who_may_call_and_says_so_loudly(
 
 async def test_even_what_nobody_thought_of_keeps_who_may_call_and_the_watch_goes_on(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN))
-    async with reloaded.reload.watching(0.01):
+    async with reloaded.reload.watching(asyncio.Event(), 0.01):
         reloaded.file.write_text("[" * 5000)  # the parser's recursion has an end
         await reloaded.until("for a reason that nobody thought of")
         assert "STAYS AS IT WAS" in reloaded.caplog.text
@@ -156,7 +158,7 @@ async def test_even_what_nobody_thought_of_keeps_who_may_call_and_the_watch_goes
 
 async def test_a_file_that_is_mended_is_taken_over_after_a_broken_one(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN))
-    async with reloaded.reload.watching(0.01):
+    async with reloaded.reload.watching(asyncio.Event(), 0.01):
         reloaded.file.write_text("auth: {tokens: [")
         await reloaded.until("STAYS AS IT WAS")
         reloaded.write(tokens("new-token"))
@@ -164,9 +166,63 @@ async def test_a_file_that_is_mended_is_taken_over_after_a_broken_one(reloaded: 
     assert await reloaded.status("new-token") == 200
 
 
+async def test_what_changed_while_the_service_started_is_taken_over(reloaded: Reloaded) -> None:
+    reloaded.write(tokens(ADMIN))
+    reload = reloaded.reload  # it has looked before the file was read
+    reloaded.write(tokens("new-token"))
+    async with reload.watching(asyncio.Event(), 0.01):
+        await reloaded.until("configuration read again")
+    assert await reloaded.status("new-token") == 200
+
+
+async def test_what_failed_for_a_passing_reason_is_tried_again_and_told_once(
+    reloaded: Reloaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([OSError(errno.EMFILE, "Too many open files")] * 3)
+
+    def load(file: Path | None) -> Settings:
+        for failure in failures:
+            raise failure
+        return load_settings(file)
+
+    monkeypatch.setattr(reload_module, "load_settings", load)
+    monkeypatch.setattr(reload_module, "RETRY", 0.01)
+    reloaded.write(tokens(ADMIN))
+    async with reloaded.reload.watching(asyncio.Event(), 0.005):
+        reloaded.write(tokens("new-token"))
+        await reloaded.until("configuration read again")
+    assert await reloaded.status("new-token") == 200
+    assert reloaded.caplog.text.count("STAYS AS IT WAS") == 1
+    assert reloaded.caplog.text.count("Too many open files") == 1
+
+
+async def test_a_broken_file_is_not_read_again_with_each_look(
+    reloaded: Reloaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path | None] = []
+    looks: list[Path] = []
+
+    def load(file: Path | None) -> Settings:
+        read.append(file)
+        return load_settings(file)
+
+    def look(file: Path) -> tuple[int, int, int]:
+        looks.append(file)
+        return 1, 1, 1
+
+    reloaded.file.write_text("auth: {tokens: [")
+    reload = reloaded.reload
+    monkeypatch.setattr(reload_module, "load_settings", load)
+    monkeypatch.setattr(reload_module, "_look_at", look)
+    async with reload.watching(asyncio.Event(), 0.001):
+        while len(looks) < 10:
+            await asyncio.sleep(0.001)
+    assert len(read) == 1
+
+
 async def test_a_file_that_is_removed_changes_nothing_and_the_watch_goes_on(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN))
-    async with reloaded.reload.watching(0.01):
+    async with reloaded.reload.watching(asyncio.Event(), 0.01):
         reloaded.file.unlink()
         await reloaded.until("no such configuration file")
         assert await reloaded.status(ADMIN) == 200
@@ -192,7 +248,7 @@ async def test_other_ways_come_and_go_too(reloaded: Reloaded, tmp_path: Path) ->
     assert await reloaded.status(ADMIN) == 401, "no static tokens any more"
     assert await reloaded.status(sign(ec_key(), "ES256", kid="a")) == 200
     reloaded.caplog.clear()
-    async with reload.watching(0.01):
+    async with reload.watching(asyncio.Event(), 0.01):
         file.write_bytes(jwks(jwk(ec_key(1), "b")))
         await reloaded.until("configuration read again")
     assert await reloaded.status(sign(ec_key(), "ES256", kid="a")) == 401
@@ -215,6 +271,24 @@ async def test_keys_from_a_url_are_not_asked_for_again_when_only_tokens_changed(
         await authentication.use(world.settings)
         assert (await service.get(PATH, token=sign(ec_key(), "ES256", kid="a"))).status == 401
         assert (await service.get(PATH, token=sign(SECRET, "HS256"))).status == 200
+
+
+async def test_a_key_server_that_is_down_takes_nobodys_keys_away(world: World) -> None:
+    """Neither when something else of `auth.jwt` changed, nor when the new URL gives none."""
+    async with key_server(jwks(jwk(ec_key(), "a"))) as server, key_server(b"no keys") as other:
+        world.jwt = jwt_settings(algorithms=["ES256"], jwks_url=server.url)
+        service = await world.start()
+        authentication = service.app[AUTHENTICATION]
+        signed = sign(ec_key(), "ES256", kid="a")
+        server.keys = b"no keys"
+        world.jwt = jwt_settings(algorithms=["ES256"], jwks_url=server.url, leeway=1)
+        await authentication.use(world.settings)
+        assert (await service.get(PATH, token=signed)).status == 200
+        for algorithms, url in ((["ES256"], other.url), (["ES256", "RS256"], server.url)):
+            world.jwt = jwt_settings(algorithms=algorithms, jwks_url=url)
+            with pytest.raises(ConfigError, match=r"auth\.jwt\.jwks_url"):
+                await authentication.use(world.settings)
+            assert (await service.get(PATH, token=signed)).status == 200
 
 
 def until(process: subprocess.Popen[str], words: str) -> None:

@@ -1,16 +1,20 @@
 """How the service stops, as a process: what becomes of transfers, of who comes meanwhile, and its exit code."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import duckdb
 import pytest
+from aiohttp import web
 
 from service.catalog import User
+from tests.issuer import ec_key, jwk, jwks, jwt_settings, key_server
 from tests.soak.server import Service
 
 SESSIONS = "/api/admin/users/u-1/sessions"
@@ -88,3 +92,55 @@ async def test_an_idle_service_ends_at_once(tmp_path: Path) -> None:
     service = await started(tmp_path, 3600)
     assert await service.stop() == 0
     assert "stopped" in service.lines[-1]
+
+
+@asynccontextmanager
+async def starting(directory: Path) -> AsyncIterator[tuple[Service, asyncio.Task[None], asyncio.Event]]:
+    """A service in the middle of its start: it waits for keys, until the event."""
+    go_on = asyncio.Event()
+    keys = jwks(jwk(ec_key(), "a"))
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        await go_on.wait()
+        return web.Response(body=keys)
+
+    async with key_server(keys) as server:
+        server.answering = answer
+        way = jwt_settings(algorithms=["ES256"], jwks_url=server.url).model_dump(mode="json", exclude_none=True)
+        service = Service(directory)
+        service.configure(auth={"jwt": way})
+        start = asyncio.create_task(service.start())
+        while not server.asked:
+            await asyncio.sleep(0.01)
+        yield service, start, go_on
+
+
+async def test_sigterm_during_the_start_ends_it_in_order(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (service, start, go_on):
+        service.send_signal(signal.SIGTERM)
+        await service.says("told to stop")
+        service.send_signal(signal.SIGTERM)
+        go_on.set()
+        with pytest.raises(RuntimeError, match="ended without saying 'listening"):
+            await start
+        assert await service.wait() == 0
+    assert "stopped" in service.lines[-1]
+    assert not any("Traceback" in line for line in service.lines)
+    assert not service.catalog.with_name("catalog.duckdb.wal").exists(), "the catalog was closed"
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_change_during_the_start_is_taken_over(
+    tmp_path: Path, client: aiohttp.ClientSession, told: bool
+) -> None:
+    """At once where SIGHUP tells of it, which ends nothing; else with the first looks."""
+    async with starting(tmp_path) as (service, start, go_on):
+        service.configure()
+        if told:
+            service.send_signal(signal.SIGHUP)
+        go_on.set()
+        await start
+        await service.says("configuration read again")
+        async with client.get(service.url + SESSIONS, headers=service.headers) as response:
+            assert response.status == 404, "the token is known"
+        assert await service.stop() == 0

@@ -33,15 +33,19 @@ class Service:
         self._reading: asyncio.Task[None] | None = None
         token = new_token("admin1", admin=True, name="soak")
         self.headers = {"Authorization": f"Bearer {token.token}"}
-        config: dict[str, dict[str, Any]] = {
+        self._sections: dict[str, dict[str, Any]] = {
             "server": {"port": 0},
             "storage": {"root": str(self.root)},
             "catalog": {"url": str(self.catalog)},
             "auth": {"tokens": [{"name": "soak", "user_id": "admin1", "admin": True, "sha256": token.sha256}]},
         }
         for name, section in sections.items():
-            config[name] = config.get(name, {}) | section
-        self._config.write_text(json.dumps(config))  # JSON is YAML
+            self._sections[name] = self._sections.get(name, {}) | section
+        self.configure()
+
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Write config.yaml; a section that is given stands in the place of the whole one."""
+        self._config.write_text(json.dumps(self._sections | sections))  # JSON is YAML
 
     async def add_users(self, *users: User) -> None:
         """Before the start: the catalog belongs to one process."""
