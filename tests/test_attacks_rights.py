@@ -4,9 +4,11 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,12 @@ def typical_run(service: Serving) -> None:
     assert service.get("u-1001/sessions", "DELETE")[0] == 405
 
 
+def reload(service: Serving) -> None:
+    service.process.send_signal(signal.SIGHUP)
+    while "configuration read again" not in "".join(service.log):  # else the test's limit of time is hit
+        time.sleep(0.01)
+
+
 def make_read_only(root: Path) -> None:
     for path in (*root.rglob("*"), root):
         if not path.is_symlink():
@@ -78,6 +86,7 @@ def test_it_opens_only_what_it_is_told_of_and_writes_only_beside_the_catalog(pla
     prefix = ["strace", "-D", "-f", "-y", "-s", "4096", "-e", "trace=%file", "-e", "signal=none", "-o", str(trace)]
     with serving(place, *prefix, PYTHONDONTWRITEBYTECODE="1") as service:
         typical_run(service)
+        reload(service)
     root, catalog = place / "data" / "user_sessions", place / "catalog"
     calls = list(files_named(trace, place))
     assert any(path == file for _, _, path in calls), "the trace sees what is opened"
@@ -88,10 +97,12 @@ def test_it_opens_only_what_it_is_told_of_and_writes_only_beside_the_catalog(pla
         assert path != file.parent / "link.jsonl" or not call.startswith("open"), line
     code = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent.parent]  # what is imported late
     served = next(at for at, (_, _, path) in enumerate(calls) if path == file.parent)  # from the first list on
-    for call, line, path in calls[served:]:
-        if call.startswith("open"):
-            assert any(path.is_relative_to(one) for one in (root, catalog, *code)), line
-            assert path != place / "config.yaml", line
+    cores = Path("/sys/devices/system/cpu/online")  # glibc's malloc counts them once threads compete for memory
+    opened = [(line, path) for call, line, path in calls[served:] if call.startswith("open") and path != cores]
+    read_again = [line for line, path in opened if path == place / "config.yaml"]
+    assert len(read_again) == 1, read_again
+    for line, path in opened:
+        assert line in read_again or any(path.is_relative_to(one) for one in (root, catalog, *code)), line
 
 
 @pytest.mark.skipif(
