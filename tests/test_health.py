@@ -15,7 +15,9 @@ async def test_health_is_open_to_anybody_and_says_no_more_than_that(service: Wor
 
 async def test_readyz_names_the_store_when_it_does_not_answer(service: World) -> None:
     service.root.rmdir()
-    assert_problem(await service.get("/readyz", token=None), 503, "Not answering: store.")
+    answer = await service.get("/readyz", token=None)
+    assert_problem(answer, 503, "Not answering: store.")
+    assert answer.headers["Retry-After"] == "5"
     assert (await service.get("/healthz", token=None)).status == 200
     service.root.mkdir()
     assert (await service.get("/readyz", token=None)).status == 200
@@ -38,7 +40,9 @@ async def test_readyz_does_not_wait_for_a_store_that_hangs(service: World, monke
 
 async def test_while_stopping_only_health_is_answered(service: World) -> None:
     await service.app[TRANSFERS].stop(0)
-    assert_problem(await service.get("/readyz", token=None), 503, "The service is stopping.")
+    answer = await service.get("/readyz", token=None)
+    assert_problem(answer, 503, "The service is stopping.")
+    assert answer.headers["Retry-After"] == "5"
     assert (await service.get("/healthz", token=None)).status == 200
     answer = await service.get("u-1/sessions")
     assert_problem(answer, 503)

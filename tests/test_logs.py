@@ -165,7 +165,8 @@ async def test_a_client_that_left_has_its_line_too(written: Log, service: World)
     async with service.request(EXPORT) as response:
         await response.content.readexactly(1000)
         response.close()
-    await service.audit()
+    while not written.text:
+        await asyncio.sleep(0.01)
     (line,) = written.lines
     assert (line["status"], line["outcome"]) == (200, "aborted")
     assert 1000 < line["bytes"] < 40_000_000

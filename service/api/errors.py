@@ -26,6 +26,7 @@ STATUS_OF_STORE: dict[type[StoreError], HTTPStatus] = {
     Truncated: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+SOON = {hdrs.RETRY_AFTER: "5"}  # what does not answer may do so in a moment
 
 
 class Problem(Exception):
@@ -84,7 +85,7 @@ def problem_of(request: web.BaseRequest, error: Exception) -> Problem:  # noqa: 
             return _of_store_error(request, error)
         case CatalogError():
             log.error("catalog: %s", error)
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The catalog does not answer.", headers={"Retry-After": "5"})
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The catalog does not answer.", headers=SOON)
         case ValidationError():
             return invalid_query(error)
         case web.HTTPException():
@@ -104,7 +105,7 @@ def _of_store_error(request: web.BaseRequest, error: StoreError) -> Problem:
         log.log(
             level, "%s asked for %s and gets %d: %s%s", who(request), request.rel_url.raw_path, status, error, cause
         )
-    return Problem(status, str(error))
+    return Problem(status, str(error), headers=SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
 
 
 def invalid_query(error: ValidationError) -> Problem:

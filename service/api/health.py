@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from service.api.errors import Problem
+from service.api.errors import SOON, Problem
 from service.api.parts import DATABASE, FILES_POOL, STORE
 from service.api.transfer import TRANSFERS
 from service.catalog import CatalogError
@@ -24,7 +24,7 @@ async def readyz(request: web.Request) -> web.Response:
     """200, or 503 naming what does not answer."""
     app = request.app
     if app[TRANSFERS].stopping:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.")
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", headers=SOON)
     parts: dict[str, Awaitable[object]] = {
         "catalog": app[DATABASE].check(),
         "store": app[FILES_POOL].run(app[STORE].check),
@@ -32,7 +32,7 @@ async def readyz(request: web.Request) -> web.Response:
     answers = await asyncio.gather(*(_answers(part) for part in parts.values()))
     silent = [name for name, answer in zip(parts, answers, strict=True) if not answer]
     if silent:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Not answering: {', '.join(silent)}.")
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Not answering: {', '.join(silent)}.", headers=SOON)
     return web.json_response({"status": "ok"})
 
 
