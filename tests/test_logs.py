@@ -1,6 +1,7 @@
 """What an operator reads at night: the lines of a real service, as text and as JSON."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -188,9 +189,47 @@ async def test_a_client_that_left_while_it_waited_has_its_line_too(written: Log,
     assert (line["status"], line["bytes"], line["outcome"]) == (499, 0, None)
 
 
+async def test_where_handlers_are_not_cancelled_a_client_that_left_early_has_its_line_too(
+    written: Log, world: World
+) -> None:
+    """It has asked for an export, waited for its place, and left before there was one."""
+    world.exports = Exports(max_concurrent=1)
+    service = await world.start(cancelling=False)
+    service.file("a.jsonl", os.urandom(40_000_000))
+    async with service.request(EXPORT, headers={"X-Request-ID": "r0"}) as response:
+        await response.content.readexactly(1000)
+        waiting = asyncio.create_task(service.get(EXPORT, headers={"X-Request-ID": "r1"}))
+        while not service.app[ADMISSION].waiting:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        response.close()
+    while len(written.lines) < 2:
+        await asyncio.sleep(0.01)
+    told = {line["request_id"]: (line["status"], line["outcome"]) for line in written.lines}
+    assert told == {"r0": (200, "aborted"), "r1": (499, None)}
+
+
+@pytest.mark.parametrize(("what", "least", "more"), [("broken", 7_300, 1_000), ("flood", 24 * 1024**2, 20_000)])
+async def test_a_stream_that_is_no_transfer_has_its_status_and_its_bytes(
+    written: Log, service: World, what: str, least: int, more: int
+) -> None:
+    """The bytes are those of the connection: a head and the chunks' own come to the body's."""
+    async with service.request(f"/api/admin/doctor/{what}") as response:
+        with contextlib.suppress(aiohttp.ClientPayloadError):
+            await response.read()
+    while not written.of("api.access"):
+        await asyncio.sleep(0.01)
+    (line,) = written.of("api.access")
+    assert (line["status"], line["outcome"]) == (200, None)
+    assert least <= line["bytes"] < least + more
+
+
 async def test_what_is_refused_before_it_is_looked_at_has_its_line_too(written: Log, service: World) -> None:
-    assert (await service.get("/nothing", headers={"X": "x" * 9000})).status == 400
+    answer = await service.get("/nothing", headers={"X": "x" * 9000})
+    assert answer.status == 400
     (line,) = written.lines
+    assert line["request_id"] == answer.headers["X-Request-ID"]
     assert line["message"] == "unusable request from 127.0.0.1: LineTooLong"
 
 

@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.parts import FILES_POOL, METRICS
-from service.config import Exports, Metrics
+from service.config import Exports, Metrics, Server
 from service.metrics import LAG_EVERY
 from service.metrics import Metrics as Measured
 from tests.world import PLAIN, World
@@ -68,6 +68,26 @@ async def test_requests_are_counted_by_route_and_status(measured: World, caplog:
         ("/api/admin/users/{user_id}/sessions/{session_file}/download", "200"): 1,
         ("none", "404"): 1,
     }
+
+
+async def test_what_is_no_request_is_counted_too(measured: World, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await measured.get("/healthz", headers={"X": "x" * 9000})).status == 400
+    assert (await fetched(measured, caplog))["session_export_request_seconds_count"] == {("none", "400"): 1}
+
+
+async def test_connections_are_counted_and_those_that_had_no_room(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.metrics = Metrics(port=0)
+    world.server = Server(max_connections=2)
+    service = await world.start()
+    lines = [await asyncio.open_connection("127.0.0.1", service.running.port) for _ in range(3)]
+    assert await lines[0][0].read() == b"", "idle longest"
+    samples = await fetched(service, caplog)
+    assert samples["session_export_connections"] == {(): 2}
+    assert samples["session_export_connections_closed_total"] == {(): 1}
+    for _, writer in lines:
+        writer.close()
 
 
 def test_the_times_of_requests_are_a_histogram() -> None:

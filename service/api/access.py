@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.api.requests import ACTOR, REQUEST_ID, client_of
+from service.api.requests import ACTOR, ANSWERED, REQUEST_ID, client_of
 from service.api.transfer import TRANSFER, Transfer
 from service.metrics import Metrics
 
@@ -39,7 +39,7 @@ def accounting(metrics: Metrics | None) -> Middleware:
             transfer = None if isinstance(response, web.Response) else request.pop(TRANSFER, None)
             if transfer and not transfer.outcome:
                 transfer = None  # refused before it began
-            route, status = _route(request), _status(response, transfer)
+            route, status = _route(request), _status(request, response)
             level = logging.DEBUG if status == HTTPStatus.OK and route in HEALTH else logging.INFO
             if log.isEnabledFor(level):
                 _tell(level, _whose(request) | _answer(request, response, transfer, seconds))
@@ -71,7 +71,7 @@ def _answer(
     request: web.Request, response: web.StreamResponse | None, transfer: Transfer | None, seconds: float
 ) -> dict[str, Any]:
     return {
-        "status": _status(response, transfer),
+        "status": _status(request, response),
         "bytes": transfer.bytes_sent if transfer else _length(request, response),
         "duration_ms": round(seconds * 1000, 1),
         "outcome": transfer.outcome if transfer else None,
@@ -106,13 +106,15 @@ def _route(request: web.Request) -> str:
     return "none" if resource is None else resource.canonical
 
 
-def _status(response: web.StreamResponse | None, transfer: Transfer | None) -> int:
+def _status(request: web.Request, response: web.StreamResponse | None) -> int:
     """What the client has seen, where it has seen anything."""
-    if response is not None:
-        return response.status
-    return transfer.response.status if transfer and transfer.response.prepared else CLIENT_LEFT
+    return request.get(ANSWERED, CLIENT_LEFT) if response is None else response.status
 
 
 def _length(request: web.Request, response: web.StreamResponse | None) -> int:
-    body = response.body if isinstance(response, web.Response) and request.method != hdrs.METH_HEAD else None
-    return len(body) if isinstance(body, bytes | bytearray) else 0
+    """Bytes of a body; of a stream that is no transfer all that was written, its head too."""
+    if request.method == hdrs.METH_HEAD:
+        return 0
+    if not isinstance(response, web.Response):
+        return request.writer.output_size
+    return len(response.body) if isinstance(response.body, bytes | bytearray) else 0

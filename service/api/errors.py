@@ -65,13 +65,18 @@ def problem_response(instance: str | None, problem: Problem) -> web.Response:
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Render what is raised below, unless bytes of a response have left: then only breaking off is honest."""
+    """Render what is raised below, unless bytes of a response have left: then only breaking off is honest. Nor is
+    there anything to say to a client that has left; that is no failure."""
     try:
         return await handler(request)
     except Exception as error:
-        if request.writer.output_size > 0:
+        if request.writer.output_size > 0 or (isinstance(error, ConnectionError) and _has_left(request)):
             raise
         return problem_response(request.rel_url.raw_path, problem_of(request, error))
+
+
+def _has_left(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def problem_of(request: web.BaseRequest, error: Exception) -> Problem:  # noqa: PLR0911 - one line a kind
@@ -90,8 +95,6 @@ def problem_of(request: web.BaseRequest, error: Exception) -> Problem:  # noqa: 
             return invalid_query(error)
         case web.HTTPException():
             return _of_http_exception(error)
-        case ConnectionError() if request.transport is None or request.transport.is_closing():
-            return Problem(HTTPStatus.BAD_REQUEST, "The client left.")  # nobody reads it, and nothing has failed
     log.error("unexpected error", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log has the cause under this request id.")
 

@@ -16,8 +16,10 @@ from aiohttp.web_protocol import ERROR, RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from service.api.errors import Problem, problem_response
-from service.api.requests import mark
+from service.api.parts import METRICS
+from service.api.requests import HEADER, mark
 from service.api.transfer import TRANSFER
+from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +94,20 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no handler answered; see aiohttp's own. To raise is what breaks off a body that has begun."""
-        if request.writer.output_size > 0:
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("broken off") from exc
-        # Only what kind of error it is: the text may quote a header, and with it a token.
-        log.warning("unusable request from %s: %s", request.remote, type(exc).__name__)
         problem = Problem(HTTPStatus(status), "The request is not valid HTTP/1.1, or a part of it is too long.")
         response = problem_response(None, problem)
         mark(request, response)
+        # Only what kind of error it is: the text may quote a header, and with it a token.
+        log.warning(
+            "unusable request from %s: %s",
+            request.remote,
+            type(exc).__name__,
+            extra={"request_id": response.headers[HEADER]},
+        )
+        if isinstance(self._manager, Server):
+            self._manager.count_unusable(status)
         response.force_close()
         return response
 
@@ -117,10 +126,17 @@ class Connection(RequestHandler):
 class Server(web.Server):
     """aiohttp's server, with our connections, at most `max_connections` at once."""
 
-    def __init__(self, *arguments: Any, max_connections: int, **named: Any) -> None:
+    def __init__(self, *arguments: Any, max_connections: int, metrics: Metrics | None, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._max_connections = max_connections
+        self._metrics = metrics
+        self._closed = 0  # for want of room
         self._said = -float(SILENCE)
+        if metrics:
+            metrics.gauge("connections", "Connections that are open.", lambda: len(self._connections))
+            metrics.counter(
+                "connections_closed", "Connections closed because there were too many.", lambda: self._closed
+            )
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -143,7 +159,13 @@ class Server(web.Server):
                 _address(newcomer.transport),
                 "it, as all others are at work" if victim is newcomer else "those that have been idle longest",
             )
+        self._closed += 1
         victim.force_close()
+
+    def count_unusable(self, status: int) -> None:
+        """A request that the application has not seen was answered."""
+        if self._metrics:
+            self._metrics.request("none", status, 0)
 
 
 class Runner(web.AppRunner):
@@ -178,6 +200,7 @@ class Runner(web.AppRunner):
             request_factory=lambda message, *rest: made.request_factory(_as_we_see_it(message), *rest),
             handler_cancellation=self._handler_cancellation,
             max_connections=self._max_connections,
+            metrics=self.app[METRICS],
             **made._kwargs,
         )
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from service.logs import REQUEST
 
 REQUEST_ID = web.RequestKey("request_id", str)
+ANSWERED = web.RequestKey("answered", int)  # the status of the response that was prepared
 HEADER = "X-Request-ID"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110 section 5.6.2, bounded
@@ -83,3 +84,4 @@ def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
 async def mark_prepared(request: web.Request, response: web.StreamResponse) -> None:
     """For aiohttp's signal `on_response_prepare`."""
     mark(request, response)
+    request[ANSWERED] = response.status
