@@ -3,15 +3,14 @@ on is said by those themselves, as they can change while the service runs."""
 
 import ipaddress
 import logging
-import os
 import re
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 from service import __version__
 from service.api.proxies import Proxies
 from service.config import Settings
+from service.limits import descriptors_needed, room_for_connections
 
 log = logging.getLogger(__name__)
 
@@ -21,30 +20,29 @@ NETWORK = re.compile(
     r"nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|lustre|beegfs|glusterfs|gpfs|"
     r"fuse\.(sshfs|s3fs|goofys|rclone|gcsfuse|glusterfs|ceph|juicefs|mount-s3|blobfuse2?)"
 )
-OTHERS = 128  # descriptors for what is no export: libraries, the catalog, lists, single downloads, health checks
 
 
-def say_what_is_on(settings: Settings, url: str) -> None:
-    """Tell it to the log."""
+def say_what_is_on(settings: Settings, url: str, descriptors: int) -> None:
+    """Tell it to the log. `descriptors` is how many this process may have open."""
     for line in what_is_on(settings, url):
         log.info("%s", line)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for warning in dangers(settings, soft, MOUNTS.read_text() if MOUNTS.exists() else ""):
+    for warning in dangers(settings, descriptors, MOUNTS.read_text() if MOUNTS.exists() else ""):
         log.warning("%s", warning)
 
 
 def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     """A line for each thing that an operator looks for first."""
-    storage, catalog, exports = settings.storage, settings.catalog, settings.exports
+    server, storage, catalog, exports = settings.server, settings.storage, settings.catalog, settings.exports
     yield f"Session Export {__version__} listening on {url}"
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
     yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
     yield (
         f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that "
-        f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get "
-        f"{settings.server.shutdown_timeout:g} s to end when the service stops"
+        f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get {server.shutdown_timeout:g} s to end "
+        f"when the service stops; {server.max_connections} connections at once, each closed when it was idle for "
+        f"{server.idle_timeout:g} s"
     )
-    proxies = Proxies(settings.server.trusted_proxies, settings.server.forwarded_header)
+    proxies = Proxies(server.trusted_proxies, server.forwarded_header)
     yield f"addresses that proxies hand on (server.trusted_proxies): {proxies}"
 
 
@@ -66,9 +64,12 @@ def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
             "not be on disk when it is said to be; put it on a local disk"
         )
     if descriptors < (needed := descriptors_needed(settings)):
+        connections = settings.server.max_connections
         yield (
-            f"this process may have {descriptors} files open, and {settings.exports.max_concurrent} exports at once "
-            f"may need {needed}: raise the limit (LimitNOFILE= of systemd, ulimit -n), or lower exports.max_concurrent"
+            f"this process may have {descriptors} files open, and {connections} connections with "
+            f"{settings.exports.max_concurrent} exports at once may need {needed}; there is room for "
+            f"{room_for_connections(descriptors, connections)} connections: raise the hard limit (LimitNOFILE= of "
+            "systemd, ulimit -Hn), or lower server.max_connections or exports.max_concurrent"
         )
 
 
@@ -89,10 +90,3 @@ def file_system(path: Path, mounts: str) -> str:
         if path.is_relative_to(point) and len(point.parts) >= longest:  # the later of two on one point covers it
             kind, longest = more.split()[0], len(point.parts)
     return kind
-
-
-def descriptors_needed(settings: Settings) -> int:
-    """That may be open at once: an export has its socket, the user's directories, and the files read ahead."""
-    ahead = (settings.exports.threads or len(os.sched_getaffinity(0))) + 3
-    each = 1 + len(settings.storage.layouts) + ahead
-    return OTHERS + settings.exports.max_concurrent * each

@@ -16,8 +16,8 @@ from service.api.protocol import Runner
 from service.api.transfer import TRANSFERS
 from service.app import build_app
 from service.banner import say_what_is_on
-from service.config import Server, Settings
-from service.limits import room_for_connections
+from service.config import Settings
+from service.limits import descriptors_needed, raise_descriptors, room_for_connections
 from service.reload import Look, Reload, look_at
 from service.store import StoreUnavailable
 
@@ -43,7 +43,8 @@ async def serve(
     app = build_app(settings)
     stopping, hung_up = _signals(app, reloading=reloading)
     looked = look_at(config, settings) | (looked or {})
-    connections = _connections(settings.server)
+    descriptors = raise_descriptors(descriptors_needed(settings))
+    connections = room_for_connections(descriptors, settings.server.max_connections)
     runner = Runner(app, max_connections=connections, idle_timeout=settings.server.idle_timeout)
     try:
         await runner.setup()
@@ -51,7 +52,7 @@ async def serve(
             site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
             await site.start()
             url = _url(runner)
-            say_what_is_on(settings, url)
+            say_what_is_on(settings, url, descriptors)
             await _check_store(app, settings)
             on_ready(url)
             gc.freeze()  # what is there now stays, so no full collection, which stops all threads, looks at it again
@@ -86,17 +87,6 @@ def _signals(app: web.Application, *, reloading: bool) -> tuple[asyncio.Event, a
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set if reloading else on_signal)
     return stopping, hung_up
-
-
-def _connections(server: Server) -> int:
-    room = room_for_connections(server.max_connections)
-    if room < server.max_connections:
-        log.warning(
-            "only %d connections at once, not server.max_connections (%d): raise the hard limit of open files",
-            room,
-            server.max_connections,
-        )
-    return room
 
 
 def _url(runner: Runner) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from service.api.protocol import MAX_HEAD, Connection
 from service.config import Server
-from service.limits import room_for_connections
+from service.limits import raise_descriptors, room_for_connections
 from tests.raw import wire
 from tests.serving import prepare, serving
 from tests.world import World
@@ -191,18 +191,22 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_it_may(monkeypatch: pytest
     limits = [1024, 524288]
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda _, new: limits.__setitem__(slice(None), new))
-    assert room_for_connections(1000) == 1000
+    assert raise_descriptors(4256) == 4256
     assert limits == [4256, 524288]
+    assert raise_descriptors(100) == 4256, "never lowered"
     limits[:] = [256, 1024]
-    assert room_for_connections(1000) == 192
+    assert raise_descriptors(4256) == 1024
     assert limits == [1024, 1024]
-    limits[:] = [64, 64]
-    assert room_for_connections(1000) == 1
     limits[:] = [1024, resource.RLIM_INFINITY]
-    assert room_for_connections(1000) == 1000
+    assert raise_descriptors(4256) == 4256
     limits[:] = [resource.RLIM_INFINITY, resource.RLIM_INFINITY]
-    assert room_for_connections(1000) == 1000
+    assert raise_descriptors(4256) > 4256
     assert limits[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(("descriptors", "room"), [(4256, 1000), (1 << 62, 1000), (4255, 999), (1024, 192), (64, 1)])
+def test_there_are_no_more_connections_than_descriptors_for_them(descriptors: int, room: int) -> None:
+    assert room_for_connections(descriptors, 1000) == room
 
 
 @pytest.fixture
@@ -234,6 +238,6 @@ def test_two_thousand_idle_connections_do_not_stop_an_export(
         assert zipfile.ZipFile(io.BytesIO(body)).namelist() == ["a.jsonl"]
         assert service.get("/readyz")[0] == 200
         log = service.stop()
-    assert ("connections at once, not server.max_connections (1000)" in log) == warned
+    assert ("may need 4256; there is room for" in log) == warned
     assert "out of system resource" not in log
     assert log.count("more than server.max_connections") == 1

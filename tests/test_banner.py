@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.banner import dangers, descriptors_needed, file_system, is_loopback, what_is_on
+from service.banner import dangers, file_system, is_loopback, what_is_on
 from service.config import Catalog, Exports, Metrics, Server, Settings
+from service.limits import descriptors_needed, descriptors_of_an_export
 from tests.world import World
 
 ENOUGH = 100_000
@@ -35,6 +36,7 @@ def test_the_start_names_what_is_on(world: World) -> None:
         "layouts {email_local}, {user_id}",
         f"catalog {world.catalog}",
         "8 exports at once",
+        "1000 connections at once, each closed when it was idle for 75 s",
         "(server.trusted_proxies): off",
     ):
         assert words in lines
@@ -79,12 +81,22 @@ def test_what_is_no_danger_is_not_told(sections: dict[str, Any]) -> None:
     assert told(**sections) == []
 
 
-def test_fewer_descriptors_than_exports_need_are_told() -> None:
-    exports = Exports(max_concurrent=256, threads=4)
-    needed = descriptors_needed(Settings(exports=exports))
-    assert told(needed, exports=exports) == []
-    (warning,) = told(needed - 1, exports=exports)
-    assert f"may have {needed - 1} files open, and 256 exports at once may need {needed}" in warning
+@pytest.mark.parametrize(
+    ("exports", "needed", "room"),
+    [
+        (Exports(max_concurrent=8, threads=4), 256 + 100 * 4, 99),  # what the connections need is more
+        (Exports(max_concurrent=256, threads=4), 256 + 256 * 10, 100),
+    ],
+)
+def test_fewer_descriptors_than_are_needed_are_told(exports: Exports, needed: int, room: int) -> None:
+    server = Server(max_connections=100)
+    assert descriptors_needed(Settings(server=server, exports=exports)) == needed
+    assert told(needed, server=server, exports=exports) == []
+    (warning,) = told(needed - 1, server=server, exports=exports)
+    assert (
+        f"may have {needed - 1} files open, and 100 connections with {exports.max_concurrent} exports at once may need "
+        f"{needed}; there is room for {room} connections"
+    ) in warning
 
 
 def descriptors() -> int:
@@ -103,9 +115,9 @@ async def test_an_export_holds_no_more_descriptors_than_the_start_reckons_with(w
     async with service.request("u-1/sessions/download-all") as response:
         while await response.content.read(100_000):
             most = max(most, descriptors())
-    one_more = Settings(exports=Exports(max_concurrent=2, threads=4))
-    each = descriptors_needed(one_more) - descriptors_needed(world.settings)
-    assert 0 < most - before <= each + 1, "one is the test's own end of the connection"
+    assert 0 < most - before <= descriptors_of_an_export(world.settings) + 1, (
+        "one is the test's own end of the connection"
+    )
 
 
 def test_the_file_system_of_a_path_is_read_from_the_mounts_here() -> None:

@@ -33,7 +33,7 @@ ROOMS = {
     "pools": set(),
     "config": {"archive", "logs", "store"},
     "metrics": {"pools"},
-    "limits": set(),
+    "limits": {"config"},
     "tokens": set(),
     "transcripts": set(),
     "logs": set(),
