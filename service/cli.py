@@ -18,8 +18,8 @@ def main() -> None:
     """Give admins the session files that AI agents left: list a user's sessions, download one, export all
     as a ZIP that is streamed, and see who did so.
 
-    Try it with `session-export demo`. list, download, export and activity call a running service; the others are for
-    its machine.
+    Try it with `session-export demo`. list, download, export and activity call a running service, and doctor examines
+    the way to it: they run where clients are. The others run on its own machine.
     """
 
 
@@ -90,7 +90,7 @@ def import_users(file: Path, config: Path | None) -> None:
         click.echo(f"{added} added, {present} already there")
 
 
-@main.command()
+@main.command(short_help="Try it: a server with sample users and sessions.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 def demo(port: int) -> None:
     """Try it: sample users and sessions in a new temporary directory, a running server, and commands to paste.

@@ -24,7 +24,7 @@ import pytest
 
 from service.catalog import User
 from service.commands.bulk import file_name
-from service.commands.exits import EPILOG
+from service.commands.exits import EXAMINING, EXPORTING, SAVING, SHOWING
 from service.commands.show import printable, size
 from service.config import Exports
 from tests.test_client import NOISE
@@ -185,6 +185,9 @@ async def test_exit_1_refused(service: World, here: Path) -> None:
     [
         (("export",), "--users-from"),
         (("export", "--user", "u-1", "--parallel", "0"), "--parallel"),
+        (("export", "--user", ""), "no user's id is empty"),
+        (("list", "--user", ""), "no user's id is empty"),
+        (("export", "--user", "u-1", "--extract", "ex", "--to", "foo"), "give one of them"),
         (("list", "--user", "u-1", "--token", "secret"), "--token"),
         (("list", "--user", "u-1", "--url", "sessions.example.com"), "is not that of a service"),
         (("list", "--user", "u-1", "--token-file", "empty"), "SESSION_EXPORT_TOKEN"),
@@ -212,7 +215,7 @@ async def test_exit_4_not_allowed_ends_all_users(service: World, here: Path) -> 
 async def test_exit_5_not_found(service: World, here: Path) -> None:
     for command in (("list",), ("activity",), ("export",), ("download", "a.jsonl")):
         done = await run(*command, "--user", "nobody", cwd=here, url=service.url("/"))
-        assert (done.code, done.err.count("\n")) == (5, 1)
+        assert (done.code, done.out, done.err.count("\n")) == (5, "", 1)
         assert "User not found" in done.err
     assert names(here) == []
 
@@ -305,10 +308,36 @@ async def test_exit_130_and_143_leave_no_half_file_under_a_final_name(
         assert {path.name: path.read_bytes() for path in here.iterdir()} == {"a.jsonl": NOISE}
 
 
-def test_the_help_names_every_exit_code_that_has_a_test() -> None:
-    codes = set(re.findall(r"^  (\d+)  ", EPILOG, re.MULTILINE))
+@pytest.mark.parametrize("count", [1, 1000], ids=["less than a buffer", "many buffers"])
+async def test_exit_141_when_who_reads_the_output_has_gone(service: World, here: Path, count: int) -> None:
+    """As in `session-export list | head -1`."""
+    for number in range(count):
+        service.file(f"{number}.jsonl")
+    for command in ("list", "export"):
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            done = await run(command, "--user", "u-1", cwd=here, url=service.url("/"), stdout=write)
+        finally:
+            os.close(write)
+        assert (done.code, done.err) == (141, "")
+
+
+def test_every_exit_code_that_a_help_names_has_a_test() -> None:
+    codes = {str(code) for code in SHOWING | SAVING | EXPORTING}
     tested = set(re.findall(r"^async def test_exit_(\d+)", Path(__file__).read_text(), re.MULTILINE))
     assert codes == tested
+
+
+@pytest.mark.parametrize(
+    ("command", "codes"),
+    [("list", SHOWING), ("activity", SHOWING), ("download", SAVING), ("export", EXPORTING), ("doctor", EXAMINING)],
+)
+def test_the_help_of_a_command_names_the_exit_codes_that_it_has(command: str, codes: dict[int, str]) -> None:
+    text = subprocess.check_output([*COMMAND, command, "--help"], text=True, cwd=TOP)
+    named = re.findall(r"^ +(\d+) +(.+)", text.partition("Exit codes:\n")[2], re.MULTILINE)
+    assert named == [(str(code), codes[code]) for code in sorted(codes)]
+    assert (3 in codes, 8 in codes) == (command == "export", command in ("export", "download"))
 
 
 # What a person sees.
@@ -380,18 +409,6 @@ async def test_the_token_may_stand_in_a_file_or_come_in(service: World, here: Pa
     assert (await run(*arguments, "token", cwd=here, url=service.url("/"), token="wrong")).code == 0
     with (here / "token").open() as file:
         assert (await run(*arguments, "-", cwd=here, url=service.url("/"), token="", stdin=file)).code == 0
-
-
-async def test_a_reader_that_stops_early_is_no_error_to_see(service: World, here: Path) -> None:
-    for number in range(1000):
-        service.file(f"{number}.jsonl")
-    read, write = os.pipe()
-    os.close(read)
-    try:
-        done = await run("list", "--user", "u-1", cwd=here, url=service.url("/"), stdout=write)
-    finally:
-        os.close(write)
-    assert done.err == ""
 
 
 async def test_the_readmes_python_saves_an_export(service: World, here: Path) -> None:

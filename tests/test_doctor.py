@@ -3,9 +3,8 @@
 import asyncio
 import os
 import re
-import subprocess
+import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -249,13 +248,17 @@ async def test_a_token_that_does_not_let_us_in_is_called_so(service: World, toke
             await asked.reach()
 
 
-async def command(*arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
+async def begun(*arguments: str, token: str | None = ADMIN) -> asyncio.subprocess.Process:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SESSION_EXPORT_")}
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "doctor", *arguments,
         env=environ | ({"SESSION_EXPORT_TOKEN": token} if token else {}) | {"PYTHONPATH": str(TOP)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+
+
+async def command(*arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
+    process = await begun(*arguments, token=token)
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -287,7 +290,7 @@ async def test_the_command_ends_with_9_and_says_the_line_when_something_is_wrong
 @pytest.mark.parametrize(
     ("arguments", "token", "code", "words"),
     [
-        (["--url", "http://127.0.0.1:1/"], "t", 1, "http://127.0.0.1:1/: does not answer: Cannot connect"),
+        (["--url", "http://127.0.0.1:1/"], "t", 6, "http://127.0.0.1:1/: does not answer: Cannot connect"),
         (["--url", "http://127.0.0.1:1/"], None, 2, "set SESSION_EXPORT_TOKEN"),
         (["--url", "http://127.0.0.1:1/"], "two\nlines", 2, "a line break"),
         (["--url", "public.example"], "t", 2, "is not that of a service"),
@@ -303,13 +306,35 @@ async def test_the_command_says_why_it_cannot_ask(
     assert "Traceback" not in err + out
 
 
-def test_help_is_there_at_once() -> None:
-    """aiohttp and the rest are imported by what needs them; the quickest of three, as others use the machine too."""
-    taken = []
-    for _ in range(3):
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "service", "--help"], capture_output=True, check=True, cwd=TOP)
-        taken.append(time.monotonic() - began)
-    assert min(taken) < 1
-    loaded = "import sys, service.cli; print(sorted({'aiohttp', 'duckdb', 'pydantic'} & set(sys.modules)))"
-    assert subprocess.check_output([sys.executable, "-c", loaded], text=True, cwd=TOP) == "[]\n"
+@pytest.mark.parametrize("token", ["wrong", PLAIN])
+async def test_the_command_ends_with_4_when_the_token_does_not_let_it_in(service: World, token: str) -> None:
+    code, out, err = await command("--url", service.url("/"), token=token)
+    assert (code, out) == (4, "")
+    assert "token" in err
+
+
+async def test_the_command_ends_with_1_when_something_else_answers() -> None:
+    async with something_else(web.Response(text="<html>Sign in</html>", content_type="text/html")) as url:
+        code, _, err = await command("--url", url)
+    assert code == 1
+    assert "is it a login page" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_the_command_is_ended_as_the_others_are(service: World, number: int, code: int) -> None:
+    process = await begun("--url", service.url("/"))
+    assert process.stdout is not None
+    assert await process.stdout.readline()
+    process.send_signal(number)
+    _, err = await process.communicate()
+    assert process.returncode == code
+    assert b"Aborted" not in err
+    assert b"Traceback" not in err
+
+
+async def test_what_could_not_be_told_is_not_to_be_asked_again_as_it_was(service: World) -> None:
+    """All on one machine: nothing is to be seen of addresses."""
+    code, out, _ = await command("--url", service.url("/"), "--silence", "1")
+    assert code == 9
+    assert "--my-address" in out
+    assert out.endswith("Of 8, 0 wrong, 1 could not be told. See what is said there.\n")

@@ -9,16 +9,29 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from urllib.parse import urlsplit
 
 import click
 
-from service.commands.exits import EPILOG, INTERRUPTED, NOT_SOUND, TERMINATED
+from service.commands.exits import (
+    EXAMINING,
+    EXPORTING,
+    FAILED,
+    INTERRUPTED,
+    NOT_ALLOWED,
+    NOT_SOUND,
+    READER_LEFT,
+    SAVING,
+    SHOWING,
+    TERMINATED,
+    UNAVAILABLE,
+    epilog,
+)
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -70,12 +83,18 @@ def connected(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-ONE_USER = click.option("--user", "user_id", required=True, metavar="ID", help="The user's id.")
+def _not_empty(_context: click.Context, _option: click.Parameter, ids: Any) -> Any:
+    if ids == "" or (isinstance(ids, tuple) and "" in ids):
+        raise click.BadParameter("no user's id is empty")
+    return ids
+
+
+ONE_USER = click.option("--user", "user_id", required=True, callback=_not_empty, metavar="ID", help="The user's id.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 AT_MOST = click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N only. Default: all.")
 
 
-@click.command("list", epilog=EPILOG)
+@click.command("list", short_help="List a user's sessions.", epilog=epilog(SHOWING))
 @connected
 @ONE_USER
 @AS_JSON
@@ -92,7 +111,7 @@ def list_sessions(service: Service, user_id: str, as_json: bool, limit: int | No
     _run(work, Show())
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=epilog(SHOWING))
 @connected
 @ONE_USER
 @AS_JSON
@@ -109,7 +128,7 @@ def activity(service: Service, user_id: str, as_json: bool, limit: int | None) -
     _run(work, Show())
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=epilog(SAVING))
 @connected
 @ONE_USER
 @click.argument("session_files", nargs=-1, required=True, metavar="SESSION_FILE...")
@@ -136,11 +155,12 @@ def download(service: Service, user_id: str, session_files: tuple[str, ...], dir
     _run(work, Show())
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=epilog(EXPORTING))
 @connected
-@click.option("--user", "user_ids", multiple=True, metavar="ID", help="A user's id; may be given several times.")
+@click.option("--user", "user_ids", multiple=True, callback=_not_empty, metavar="ID",
+              help="A user's id; may be given several times.")  # fmt: skip
 @click.option("--users-from", type=click.File(), metavar="FILE", help="Holds ids, one a line; - is standard input.")
-@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="DIR",
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Where to: each user's archive is DIR/<id>.zip. Default: this directory.")  # fmt: skip
 @click.option("--extract", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write each user's files into the directory DIR/<id> instead, while they arrive, and keep no "
@@ -153,7 +173,7 @@ def export(
     service: Service,
     user_ids: tuple[str, ...],
     users_from: TextIO | None,
-    directory: Path,
+    directory: Path | None,
     extract: Path | None,
     compression: str | None,
     parallel: int,
@@ -167,6 +187,8 @@ def export(
     from service.commands.bulk import Exports  # noqa: PLC0415
     from service.commands.show import Show  # noqa: PLC0415
 
+    if directory and extract:
+        raise click.UsageError("--to is for archives, and --extract keeps none: give one of them.")
     users = dict.fromkeys([*user_ids, *_lines(users_from or ())])
     if not users:
         raise click.UsageError("Whose sessions? Give --user ID or --users-from FILE.")
@@ -175,13 +197,14 @@ def export(
         async with service.client(show) as client:
             take = client.extract if extract else client.export
             suffix = "" if extract else ".zip"
-            exports = Exports(take, extract or directory, suffix, compression=compression, force=force, show=show)
+            target = extract or directory or Path()
+            exports = Exports(take, target, suffix, compression=compression, force=force, show=show)
             return await exports.run(users, parallel)
 
     _run(work, Show())
 
 
-@click.command()
+@click.command(short_help="Examine the way to a service; ask from where clients are.", epilog=epilog(EXAMINING))
 @where
 @click.option("--my-address", metavar="IP", help="The address that the service ought to see, where you know it.")
 @click.option("--silence", type=click.FloatRange(1, 600), default=65.0, show_default=True, metavar="SECONDS",
@@ -189,41 +212,62 @@ def export(
 def doctor(url: str, token_file: TextIO | None, my_address: str | None, silence: float) -> None:
     """Examine the way to a service: do its proxies break what exports rely on?
 
-    Says what is wrong and the line that mends it. Ask from where clients are, with an admin's token. Ends with 0 when
-    all is sound, 9 when something is not, and 1 when the service could not be asked.
+    Says what is wrong and the line that mends it. Ask from where clients are, with an admin's token.
     """
-    from service.doctor import CannotExamine, run  # noqa: PLC0415
+    from service.doctor import CannotExamine, DoesNotAnswer, LetsNobodyIn, run  # noqa: PLC0415
 
-    try:
-        sound = asyncio.run(run(_checked_url(url), _token(token_file), my_address=my_address, silence=silence))
-    except CannotExamine as error:
-        raise click.ClickException(f"{url}: {error}") from None
-    sys.exit(0 if sound else NOT_SOUND)
+    url, token = _checked_url(url), _token(token_file)
+
+    async def work() -> int:
+        try:
+            sound = await run(url, token, my_address=my_address, silence=silence)
+        except CannotExamine as error:
+            click.echo(f"Error: {url}: {error}", err=True)
+            return {DoesNotAnswer: UNAVAILABLE, LetsNobodyIn: NOT_ALLOWED}.get(type(error), FAILED)
+        return 0 if sound else NOT_SOUND
+
+    _end_with(work())
 
 
 COMMANDS = (list_sessions, download, export, activity, doctor)
 
 
 def _run(work: Callable[["Show"], Awaitable[int]], show: "Show") -> None:
-    """Run it to an exit code. Ctrl-C and SIGTERM cancel it, so that it cleans up."""
+    """Run what asks the service, and end with its exit code or that of what went wrong."""
     from service.client import ClientError  # noqa: PLC0415
     from service.commands.show import exit_code  # noqa: PLC0415
+
+    async def told() -> int:
+        try:
+            return await work(show)
+        except ClientError as error:
+            show.error(f"Error: {error}")
+            return exit_code(error)
+
+    _end_with(told())
+
+
+def _end_with(work: Coroutine[Any, Any, int]) -> NoReturn:
+    """Run it, and end with its exit code. Ctrl-C and SIGTERM cancel it, so that it cleans up; that nobody reads its
+    output any more ends it quietly."""
 
     async def main() -> int:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - narrows the type
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work(show)
+        return await work
 
+    code = 0
     try:
         code = asyncio.run(main())
-    except ClientError as error:
-        show.error(f"Error: {error}")
-        code = exit_code(error)
-    except KeyboardInterrupt:
+        sys.stdout.flush()  # here, where it can still be told that it fails
+    except* KeyboardInterrupt:
         code = INTERRUPTED
-    except asyncio.CancelledError:
+    except* asyncio.CancelledError:
         code = TERMINATED
+    except* BrokenPipeError:  # alone, or from one of several exports
+        code = READER_LEFT
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
     sys.exit(code)
 
 
@@ -235,7 +279,6 @@ def _checked_url(url: str) -> str:
 
 
 def _token(file: TextIO | None) -> str:
-
     token = (file.read() if file else os.environ.get("SESSION_EXPORT_TOKEN", "")).strip()
     if not token:
         raise click.UsageError("No token: set SESSION_EXPORT_TOKEN, or give --token-file FILE.")

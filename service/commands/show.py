@@ -84,14 +84,19 @@ class Show:
             bar.refresh()  # a short transfer is over before the bar would have moved
 
     async def rows(self, rows: AsyncIterator[Row], columns: Sequence[Column] | None, limit: int | None) -> None:
-        """As a table, or as JSON where there are no columns; line by line, as the pages come."""
-        if columns:
-            self.line(_cells(columns, [heading for heading, _, _ in columns]))
+        """As a table, or as JSON where there are no columns; line by line, as the pages come. The heading waits for
+        the first page, as there may be an error instead."""
+        heading = _cells(columns, [heading for heading, _, _ in columns]) if columns else None
         left = limit
         async for row in rows:
+            if heading is not None:
+                self.line(heading)
+                heading = None
             self.line(_cells(columns, [cell(row) for _, _, cell in columns]) if columns else _json(row))
             if left is not None and (left := left - 1) == 0:
                 return
+        if heading is not None:
+            self.line(heading)
 
 
 def size(count: float) -> str:

@@ -6,6 +6,6 @@ was sent. A finding is what was seen, in a sentence; only what was seen to be ri
 
 from service.doctor.examine import Doctor, run
 from service.doctor.findings import Finding, Verdict
-from service.doctor.received import CannotExamine
+from service.doctor.received import CannotExamine, DoesNotAnswer, LetsNobodyIn
 
-__all__ = ["CannotExamine", "Doctor", "Finding", "Verdict", "run"]
+__all__ = ["CannotExamine", "Doctor", "DoesNotAnswer", "Finding", "LetsNobodyIn", "Verdict", "run"]

@@ -132,7 +132,7 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
     if not wrong + unsure:
         return f"All {len(verdicts)} sound: what the service sends is what clients get."
     counts = f"Of {len(verdicts)}, {wrong} wrong" + (f", {unsure} could not be told" if unsure else "")
-    return f"{counts}. " + ("Mend it, reload the proxy, and ask again." if wrong else "Ask again.")
+    return f"{counts}. " + ("Mend it, reload the proxy, and ask again." if wrong else "See what is said there.")
 
 
 def described(finding: Finding) -> str:

@@ -114,7 +114,11 @@ def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str
         ),
         (echo.client_ip == FORGED, Verdict.WRONG, ", which we made up: what clients claim is passed on, and believed."),
         (right, Verdict.SOUND, ", which is right, and does not believe what clients claim."),
-        (here and not expected, Verdict.UNSURE, ", but runs on this machine itself: ask from where clients are."),
+        (
+            here and not expected,
+            Verdict.UNSURE,
+            ", but runs on this machine itself: ask from where clients are, or say --my-address, where you know it.",
+        ),
         (not echo.on_behalf, Verdict.WRONG, ": who connected to it does not say for whom (no X-Forwarded-For)."),
         (echo.client_ip == echo.peer, Verdict.WRONG, ", the proxy's address: it is not told to believe that proxy."),
         (bool(expected), Verdict.WRONG, f" instead of {expected}: perhaps that is one more proxy."),

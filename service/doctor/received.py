@@ -6,11 +6,20 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 
 FORGED = "192.0.2.1"  # the address that we claim to have; nobody has it (RFC 5737)
+PASSING = (429, 502, 503, 504)  # what may be better in a moment
 CLAIM = {"X-Forwarded-For": FORGED, "Forwarded": f"for={FORGED}"}
 
 
 class CannotExamine(Exception):
-    """The service was not reached, or it does not let us; the text says what to do."""
+    """What answers is not the service, or none that can be examined; the text says what to do."""
+
+
+class DoesNotAnswer(CannotExamine):
+    """The service was not reached, or is busy."""
+
+
+class LetsNobodyIn(CannotExamine):
+    """The token is not taken (401), or not an admin's (403)."""
 
 
 @dataclass(slots=True)
@@ -52,7 +61,7 @@ class Echo:
     def of(cls, received: Received) -> "Echo":
         """Raises CannotExamine when this is nothing that the service says."""
         if not received.whole:
-            raise CannotExamine(_unreached(received))
+            raise _kind(received.status)(_unreached(received))
         try:
             said = json.loads(received.body)
             return cls(**{known.name: said[known.name] for known in fields(cls)})
@@ -64,6 +73,12 @@ class Echo:
     def on_behalf(self) -> bool:
         """Whether somebody on the way said for whom they ask: more than what we claimed ourselves."""
         return any(value not in CLAIM.values() for value in self.forwarded)
+
+
+def _kind(status: int) -> type[CannotExamine]:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return LetsNobodyIn
+    return DoesNotAnswer if not status or status in PASSING else CannotExamine
 
 
 def _unreached(received: Received) -> str:
