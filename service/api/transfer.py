@@ -7,13 +7,8 @@ After the first byte the only way to fail is to raise, so that the connection br
 truncated body like a whole one.
 """
 
-import array
 import asyncio
-import fcntl
 import logging
-import socket
-import struct
-import termios
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -26,6 +21,7 @@ from aiohttp.typedefs import Handler
 
 from service.api.errors import Problem
 from service.api.requests import ACTOR, REQUEST_ID, client_of, who
+from service.api.stall import cut_off_when_stalled
 from service.api.volume import Volume
 from service.catalog import AuditLog, CatalogError, Event
 from service.pools import settle
@@ -139,22 +135,6 @@ class Transfer:
             self.first_byte_at = time.monotonic()
         self.bytes_sent += len(piece)
 
-    def unsent(self) -> int:
-        """Bytes that the client has not acknowledged, in this process and in the kernel (Linux SIOCOUTQ, tcp(7))."""
-        transport = self.request.transport
-        if transport is None or transport.is_closing():
-            return 0
-        queued = array.array("i", [0])
-        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
-        return transport.get_write_buffer_size() + queued[0]
-
-    def cut_off(self) -> None:
-        """With a reset, so that the kernel does not keep what the client has not taken (socket(7), SO_LINGER)."""
-        transport = self.request.transport
-        if transport is not None:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-
 
 class Transfers:
     """All transfers under way."""
@@ -189,7 +169,9 @@ class Transfers:
                 raise ConnectionResetError("the client left before anything was begun")
             self._running.add(transfer)
             self._idle.clear()
-            watch = asyncio.create_task(self._cut_off_when_stalled(transfer))
+            watch = asyncio.create_task(
+                cut_off_when_stalled(request, record.resource, lambda: transfer.bytes_sent, self._stall_timeout)
+            )
             first = asyncio.ensure_future(anext(body, b""))  # made while the row is on its way to the disk
             try:
                 await self._announce(transfer)
@@ -311,27 +293,6 @@ class Transfers:
                 who(transfer.request),
                 error,
             )
-
-    async def _cut_off_when_stalled(self, transfer: Transfer) -> None:
-        """Watch for bytes that wait for a client who acknowledges none of them."""
-        loop = asyncio.get_running_loop()
-        seen, since = (-1, -1), loop.time()
-        while True:
-            await asyncio.sleep(self._stall_timeout / 4)
-            current = (transfer.bytes_sent, transfer.unsent())
-            if current != seen or not current[1]:
-                seen, since = current, loop.time()
-            elif loop.time() - since >= self._stall_timeout:
-                log.warning(
-                    "%s to %s, which took no byte for %s s and is cut off after %d (one that reads in bursts, like "
-                    "curl --limit-rate, needs a longer exports.stall_timeout)",
-                    transfer.record.resource,
-                    who(transfer.request),
-                    self._stall_timeout,
-                    transfer.bytes_sent,
-                )
-                transfer.cut_off()
-                return
 
 
 TRANSFERS = web.AppKey("transfers", Transfers)
