@@ -73,6 +73,21 @@ def test_what_was_opened_is_what_is_read(folder: Path) -> None:
     file.close()
 
 
+def test_a_link_for_a_directory_that_goes_while_it_is_read_is_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "alice").symlink_to("there")
+    readlink = os.readlink
+
+    def late(path: str) -> str:
+        (tmp_path / "alice").unlink()
+        return readlink(path)
+
+    monkeypatch.setattr(os, "readlink", late)
+    assert not LocalStore(tmp_path).user_files(("alice",)).exists
+
+
 def test_a_directory_that_is_swapped_for_a_link_is_not_followed(folder: Path) -> None:
     (folder / "a.jsonl").write_text("mine")
     opened = LocalStore(folder.parent).user_files(("alice",))

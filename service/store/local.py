@@ -210,7 +210,10 @@ class LocalStore:
     def _open_linked(self, name: str, root: int) -> int | None:
         """A directory that is a link, if what it resolves to is under the root."""
         base = os.path.realpath(self._root)
-        target = os.path.realpath(os.path.join(base, name))
+        try:
+            target = os.path.realpath(os.path.join(base, name))
+        except OSError:  # the link went while it was read
+            return None
         inside = os.path.relpath(target, base).split(os.sep)
         if inside[0] in (os.curdir, os.pardir):
             return None
