@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -30,7 +31,6 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from service.archive.codec import Compression
-from service.logs import Format, Level
 from service.store.layout import checked_layout
 
 PREFIX = "SESSION_EXPORT__"
@@ -183,9 +183,25 @@ class Metrics(Section):
     )
 
 
+class LogFormat(StrEnum):
+    """How a line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """From which level on lines are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Logging(Section):
-    format: Format = Field(Format.TEXT, description="text, or json: an object a line.")
-    level: Level = Field(Level.INFO, description="debug, info, warning or error: from which level on.")
+    format: LogFormat = Field(LogFormat.TEXT, description="text, or json: an object a line.")
+    level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error: from which level on.")
 
 
 class Settings(BaseSettings):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.test_cli import COMMAND, configure, environment, run
+from tests.command import COMMAND, configure, environment, run
 
 
 class Serving:

@@ -18,11 +18,11 @@ import yaml
 from aiohttp import encode_basic_auth
 from pydantic import BaseModel
 
-from service.api.auth import checked
+from service.auth import checked
 from service.config import Jwt, ProxyHeaders, Token, load_settings
-from service.logs import JsonFormatter
+from service.server.logs import JsonFormatter
+from tests.command import TOP, configure, run, running
 from tests.proxies import LOCATIONS, needs_nginx, nginx
-from tests.test_cli import TOP, configure, run, running
 from tests.world import ADMIN, World
 
 README = (TOP / "README.md").read_text()
@@ -143,9 +143,9 @@ def test_the_table_of_settings_names_the_keys_within(key: str, model: type[BaseM
 async def test_the_line_of_the_log_has_the_keys_that_are_shown(
     service: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "service.api.access")
+    caplog.set_level(logging.INFO, "service.http.access")
     await service.get(EXPORT)
-    (record,) = (record for record in caplog.records if record.name == "service.api.access")
+    (record,) = (record for record in caplog.records if record.name == "service.http.access")
     (example,) = re.findall(r"^    (\{\"time\".*?\})$", README, re.MULTILINE | re.DOTALL)
     assert json.loads(example).keys() == json.loads(JsonFormatter().format(record)).keys()
 

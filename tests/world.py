@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -15,15 +16,16 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from service.api.parts import DATABASE, SETTINGS
-from service.api.protocol import Runner
-from service.api.transfer import TRANSFERS
-from service.app import build_app
 from service.catalog import Usage, UsageRow, User, Users
 from service.config import Auth, Catalog, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
+from service.http.protocol import Runner
+from service.server.app import build_app
+from service.transfers.transfer import TRANSFERS
 from tests.document import violations
 
 ADMIN = "admin-token"
 PLAIN = "plain-token"
+NOISE = random.Random(7).randbytes(3_000_000)  # does not deflate: what is cut by bytes is cut in the middle
 ALICE = User("u-1", "alice@example.com", "Alice")
 
 

@@ -5,7 +5,7 @@ A handler reads as its own description: who may, what is asked, what is found, w
 
 from aiohttp import web
 
-from service.api import activity, doctor, download, export, health, listing
+from service.api import activity, doctor, download, export, health, sessions
 from service.api.reference import Reference
 
 __all__ = ["add_routes"]
@@ -23,8 +23,8 @@ def add_routes(router: web.UrlDispatcher) -> None:
         ("HEAD", "/healthz", health.healthz),
         ("GET", "/readyz", health.readyz),
         ("HEAD", "/readyz", health.readyz),
-        ("GET", f"{USER}/sessions", listing.list_sessions),
-        ("HEAD", f"{USER}/sessions", listing.list_sessions),
+        ("GET", f"{USER}/sessions", sessions.list_sessions),
+        ("HEAD", f"{USER}/sessions", sessions.list_sessions),
         ("GET", f"{USER}/sessions/download-all", export.download_all),
         ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
         ("GET", one, download.download),

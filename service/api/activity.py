@@ -4,10 +4,11 @@ import logging
 
 from aiohttp import web
 
-from service.api.pages import PageQuery, page_response
-from service.api.parts import AUDIT, USERS
-from service.api.requests import ACTOR, REQUEST_ID, client_of
+from service.api.parts import AUDIT
+from service.auth import USERS
 from service.catalog import CatalogError, Event
+from service.http.pages import PageQuery, page_response
+from service.http.requests import ACTOR, REQUEST_ID, client_of
 from service.sessions import UserNotFound
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from aiohttp import HttpVersion11, hdrs, web
 from pydantic import BaseModel, Field
 
 from service import __version__
-from service.api.auth import AUTHENTICATION
-from service.api.conditions import NotSatisfiable, Validators, byte_range
-from service.api.errors import Problem
-from service.api.requests import ACTOR, HEADER, REQUEST_ID, client_of
+from service.auth import AUTHENTICATION
+from service.http.conditions import NotSatisfiable, Validators, byte_range
+from service.http.problems import Problem
+from service.http.requests import ACTOR, HEADER, REQUEST_ID, client_of
 
 FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # where proxies say for whom they ask
 LINE = b"This is no session data. session-export doctor looks at how it arrives.\n"

@@ -10,14 +10,14 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 from aiohttp import hdrs, web
 
-from service.api.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
-from service.api.disposition import attachment
-from service.api.errors import Problem
 from service.api.parts import FILES_POOL, SESSIONS
-from service.api.transfer import TRANSFERS, Record
+from service.http.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
+from service.http.disposition import attachment
+from service.http.problems import Problem
 from service.pools import Pool, settle
 from service.sessions import UserSessions
 from service.store import SESSION_FILE, InvalidName, OpenFile, Truncated, Unreadable
+from service.transfers.transfer import TRANSFERS, Record
 
 CHUNK = 1024 * 1024  # bytes; a quarter of it takes three times as long
 

@@ -7,15 +7,16 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from service.api.disposition import attachment
-from service.api.errors import Problem
-from service.api.parts import ADMISSION, DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
-from service.api.query import Query
-from service.api.requests import ACTOR, who
-from service.api.transfer import TRANSFERS, Record
+from service.api.parts import DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
 from service.archive import Archive, Compression, streamed
+from service.http.disposition import attachment
+from service.http.problems import Problem
+from service.http.query import Query
+from service.http.requests import ACTOR, who
 from service.sessions import UserSessions
 from service.store import Listing, Skipped
+from service.transfers.admission import ADMISSION
+from service.transfers.transfer import TRANSFERS, Record
 
 log = logging.getLogger(__name__)
 

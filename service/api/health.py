@@ -6,11 +6,11 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from service.api.errors import SOON, Problem
 from service.api.parts import DATABASE, FILES_POOL, STORE
-from service.api.transfer import TRANSFERS
 from service.catalog import CatalogError
+from service.http.problems import SOON, Problem
 from service.store import StoreError
+from service.transfers.transfer import TRANSFERS
 
 PATIENCE = 2  # seconds that a part has to answer
 

@@ -2,20 +2,15 @@
 
 from aiohttp import web
 
-from service.api.admission import Admission
-from service.catalog import AuditLog, Database, Users
+from service.catalog import AuditLog, Database
 from service.config import Settings
-from service.metrics import Metrics
 from service.pools import Pool
 from service.sessions import Sessions
 from service.store import SessionStore
 
 SETTINGS = web.AppKey("settings", Settings)
-METRICS = web.AppKey[Metrics | None]("metrics")
-ADMISSION = web.AppKey("admission", Admission)
 AUDIT = web.AppKey("audit", AuditLog)
 DATABASE = web.AppKey("database", Database)
-USERS = web.AppKey("users", Users)
 CONFIG_POOL = web.AppKey("config_pool", Pool)
 FILES_POOL = web.AppKey("files_pool", Pool)
 DEFLATE_POOL = web.AppKey("deflate_pool", Pool)

@@ -1,4 +1,4 @@
-"""The files that are exported: made-up transcripts of `service.transcripts`, cut into sessions of many sizes.
+"""The files that are exported: made-up transcripts of `service.cli.transcripts`, cut into sessions of many sizes.
 
 Text is written once and sessions are cut from it at its line ends, each behind a line with its own id: no two files
 are the same, and making them costs little more than writing them.
@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
 
-from service.transcripts import Writer
+from service.cli.transcripts import Writer
 
 KB, MB, GB = 1000, 1000**2, 1000**3
 TEXT = 48 * MB

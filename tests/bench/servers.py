@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.catalog import Database, User, Users
+from service.cli.tokens import new_token
 from service.pools import Pool
-from service.tokens import new_token
 from tests.bench.corpora import SHAPES, Corpora, Corpus
 
 REPOSITORY = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from service.catalog import Database, User, Users
+from service.cli.tokens import new_token
 from service.pools import Pool
-from service.tokens import new_token
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -1,0 +1,1 @@
+"""The process: the application and its parts, listening and signals, reload, the log, metrics."""

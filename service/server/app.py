@@ -1,0 +1,158 @@
+"""The application: the one place where parts are made, joined and closed again."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from service.api import add_routes
+from service.api.errors import translate
+from service.api.parts import (
+    AUDIT,
+    CONFIG_POOL,
+    DATABASE,
+    DEFLATE_POOL,
+    EXPORT_POOL,
+    FILES_POOL,
+    SESSIONS,
+    SETTINGS,
+    STORE,
+)
+from service.auth import AUTHENTICATION, USERS, Authentication, checked, guard
+from service.catalog import AuditLog, Database, Usage, Users
+from service.config import Settings
+from service.http.access import accounting
+from service.http.problems import problems
+from service.http.proxies import Proxies, locate
+from service.http.requests import OBSERVER, mark_prepared, request_id
+from service.pools import Pool
+from service.server.metrics import METRICS, Metrics, served
+from service.server.readings import watch_parts
+from service.sessions import Sessions
+from service.store import LocalStore
+from service.transfers.admission import ADMISSION, Admission
+from service.transfers.transfer import LONG, TRANSFERS, Transfers, refuse_while_stopping
+
+log = logging.getLogger(__name__)
+
+
+def build_app(settings: Settings) -> web.Application:
+    """The application for these settings; nothing is opened before it starts up.
+
+    Raises ConfigError when nobody could call it. Starting it up raises CatalogUnusable, and ConfigError when a file
+    of keys cannot be used.
+    """
+    proxies = Proxies(settings.server.trusted_proxies, settings.server.forwarded_header)
+    metrics = None if settings.metrics.port is None else Metrics()
+    app = web.Application(
+        middlewares=[
+            accounting(metrics),
+            request_id,
+            locate(proxies),
+            problems(translate),
+            guard,
+            refuse_while_stopping,
+        ]
+    )
+    app[SETTINGS] = checked(settings)
+    app[METRICS] = app[OBSERVER] = metrics
+    add_routes(app.router)
+    app.on_response_prepare.append(mark_prepared)
+    # Closed in the opposite order.
+    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress])
+    app.on_shutdown.append(_stop)
+    return app
+
+
+def _pool(app: web.Application, name: str, threads: int) -> Pool:
+    metrics = app[METRICS]
+    if metrics is None:
+        return Pool(name, threads)
+    pool = Pool(name, threads, metrics.pool(name))
+    metrics.watch_pool(name, pool)
+    return pool
+
+
+async def _pools(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    app[CONFIG_POOL] = _pool(app, "config", 1)
+    app[FILES_POOL] = _pool(app, "files", settings.storage.threads)
+    app[DEFLATE_POOL] = _pool(app, "deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
+    app[EXPORT_POOL] = _pool(app, "export", settings.exports.max_concurrent)
+    yield
+    app[EXPORT_POOL].close()
+    app[DEFLATE_POOL].close()
+    app[FILES_POOL].close()
+    app[CONFIG_POOL].close()
+
+
+async def _authentication(app: web.Application) -> AsyncIterator[None]:
+    app[AUTHENTICATION] = authentication = Authentication(app[CONFIG_POOL])
+    await authentication.use(app[SETTINGS])
+    yield
+    await authentication.close()
+
+
+async def _catalog(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS].catalog
+    pool = _pool(app, "catalog", settings.threads)
+    try:
+        database = await pool.run(Database, settings.url, pool, settings.memory_limit)
+    except BaseException:
+        pool.close()
+        raise
+    app[DATABASE] = database
+    app[USERS] = Users(database)
+    app[AUDIT] = AuditLog(database)
+    try:
+        unfinished = await app[AUDIT].close_unfinished()
+    except BaseException:
+        database.close()
+        raise
+    if unfinished:
+        log.warning("downloads that a dead server left unfinished, now in the audit log as interrupted: %d", unfinished)
+    yield
+    if owed := await app[AUDIT].pay():
+        log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", owed)
+    database.close()
+
+
+async def _sessions(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    app[STORE] = LocalStore(settings.storage.root)
+    usage = Usage(app[DATABASE])
+    app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
+    app[ADMISSION] = Admission(settings.exports.max_concurrent, settings.exports.queue_timeout)
+    app[TRANSFERS] = Transfers(app[AUDIT], settings.exports.stall_timeout)
+    yield
+
+
+async def _metrics(app: web.Application) -> AsyncIterator[None]:
+    metrics, settings = app[METRICS], app[SETTINGS].metrics
+    if metrics is None or settings.port is None:
+        yield
+        return
+    watch_parts(metrics, app)
+    watching = asyncio.create_task(metrics.watch_loop())
+    async with served(metrics, settings.host, settings.port) as url:
+        log.info("metrics at %s", url)
+        yield
+    watching.cancel()
+
+
+async def _progress(app: web.Application) -> AsyncIterator[None]:
+    async def say_how_far() -> None:
+        while True:
+            await asyncio.sleep(LONG / 4)
+            app[TRANSFERS].say_how_far()
+            await app[AUDIT].pay()  # nobody else may write for long
+
+    saying = asyncio.create_task(say_how_far())
+    yield
+    saying.cancel()
+
+
+async def _stop(app: web.Application) -> None:
+    await app[TRANSFERS].stop(app[SETTINGS].server.shutdown_timeout)

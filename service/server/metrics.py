@@ -1,0 +1,190 @@
+"""What Prometheus is told: the metrics, and the address of their own where they are fetched.
+
+Rules this module keeps: labels are bounded, so no user, file, address or request id is one; and what a part counts
+anyway is read when the metrics are fetched, so that counting costs nothing meanwhile.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.aiohttp import make_aiohttp_handler
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from service import __version__
+from service.pools import Pool
+
+KINDS = {"session_bulk_download": "export", "session_download": "download"}  # by the audit log's action
+OUTCOMES = ("success", "aborted", "error", "interrupted")
+
+# Upper bounds of the buckets, in seconds, but RATES in bytes a second.
+REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+FIRST_BYTE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+TRANSFER = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
+RATES = (1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
+LAG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+LAG_EVERY = 0.25  # seconds between two looks at the event loop
+
+
+class Metrics:
+    """All metrics of one application, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._readings = Readings()
+        self.registry.register(self._readings)
+        ProcessCollector(namespace="session_export", registry=self.registry)
+        self._requests = Requests()
+        self.registry.register(self._requests)
+        self._transfers = Counter(
+            "session_export_transfers", "Transfers that ended.", ["kind", "outcome"], registry=self.registry
+        )
+        self._seconds = self._histogram("transfer_seconds", "Whole transfers, with the wait.", TRANSFER, "kind")
+        self._first_byte = self._histogram("first_byte_seconds", "From request to first byte.", FIRST_BYTE, "kind")
+        self._rate = self._histogram("transfer_bytes_per_second", "Of transfers that succeeded.", RATES, "kind")
+        self._waited = self._histogram("pool_wait_seconds", "Work that waited for a thread.", WORK, "pool")
+        self._worked = self._histogram("pool_work_seconds", "Work in a thread.", WORK, "pool")
+        self._lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", LAG)
+        build = Gauge("session_export_build_info", "The version that runs.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+        for kind in KINDS.values():  # so that a first event is seen as a rise from 0
+            for outcome in OUTCOMES:
+                self._transfers.labels(kind, outcome)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered. `route` is the route's pattern."""
+        self._requests.observe(route, status, seconds)
+
+    def transfer(self, action: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
+        """A transfer ended; `first_byte` is the seconds until that was sent, where one was."""
+        kind = KINDS.get(action, "other")
+        self._transfers.labels(kind, outcome).inc()
+        self._seconds.labels(kind).observe(seconds)
+        if first_byte is not None:
+            self._first_byte.labels(kind).observe(first_byte)
+        if outcome == "success" and seconds > 0:
+            self._rate.labels(kind).observe(bytes_sent / seconds)
+
+    def pool(self, name: str) -> Callable[[float, float], None]:
+        """For a pool of this name: what it calls with the seconds that a piece of work waited and took."""
+        waited, worked = self._waited.labels(name), self._worked.labels(name)
+
+        def done(wait_seconds: float, work_seconds: float) -> None:
+            waited.observe(wait_seconds)
+            worked.observe(work_seconds)
+
+        return done
+
+    def watch_pool(self, name: str, pool: Pool) -> None:
+        """How large a pool is and how much of it is in use, when the metrics are fetched."""
+        self.gauge("pool_threads", "Threads of the pool.", lambda: pool.threads, pool=name)
+        self.gauge("pool_busy", "Threads of the pool that work.", lambda: pool.busy, pool=name)
+        self.gauge("pool_queued", "Work that waits for a thread.", lambda: pool.queued, pool=name)
+
+    def gauge(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
+        """A figure that goes up and down, read when the metrics are fetched."""
+        self._readings.add(Reading(f"session_export_{name}", about, GaugeMetricFamily, read, labels))
+
+    def counter(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
+        """A figure that only grows, read when the metrics are fetched."""
+        self._readings.add(Reading(f"session_export_{name}", about, CounterMetricFamily, read, labels))
+
+    async def watch_loop(self) -> None:
+        """See how late the event loop is, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_EVERY
+            await asyncio.sleep(LAG_EVERY)
+            self._lag.observe(max(loop.time() - due, 0))
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"session_export_{name}", about, labels, registry=self.registry, buckets=buckets)
+
+
+METRICS = web.AppKey[Metrics | None]("metrics")
+
+
+class Requests(Collector):
+    """A histogram for each route and status. The library's own takes three locks for each request, 5 % of a health
+    check; this one is written by the event loop alone."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, int], list[int]] = {}  # by bucket, the last without a bound
+        self._seconds: dict[tuple[str, int], float] = {}
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Only from the event loop's thread."""
+        which = route, status
+        counts = self._counts.get(which)
+        if counts is None:
+            counts = self._counts[which] = [0] * (len(REQUEST) + 1)
+            self._seconds[which] = 0.0
+        counts[bisect_left(REQUEST, seconds)] += 1
+        self._seconds[which] += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """The one family."""
+        bounds = [*map(floatToGoString, REQUEST), "+Inf"]
+        family = HistogramMetricFamily(
+            "session_export_request_seconds", "Requests by route and status.", labels=["route", "status"]
+        )
+        for (route, status), counts in self._counts.items():
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            family.add_metric([route, str(status)], buckets, self._seconds[route, status])
+        yield family
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A figure that a part keeps, and how it is called."""
+
+    name: str
+    about: str
+    family: type[GaugeMetricFamily] | type[CounterMetricFamily]
+    read: Callable[[], float]
+    labels: dict[str, str]
+
+
+class Readings(Collector):
+    """The figures that are read when the metrics are fetched."""
+
+    def __init__(self) -> None:
+        self._readings: dict[str, list[Reading]] = {}
+
+    def add(self, reading: Reading) -> None:
+        self._readings.setdefault(reading.name, []).append(reading)
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """A family a name."""
+        for name, readings in self._readings.items():
+            family = readings[0].family(name, readings[0].about, labels=list(readings[0].labels))
+            for reading in readings:
+                family.add_metric(list(reading.labels.values()), reading.read())
+            yield family
+
+
+@asynccontextmanager
+async def served(metrics: Metrics, host: str, port: int) -> AsyncIterator[str]:
+    """GET /metrics at this address while the block runs; its URL. Raises OSError when the address cannot be had."""
+    app = web.Application()
+    app.router.add_get("/metrics", make_aiohttp_handler(metrics.registry))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise OSError(f"metrics.host, metrics.port: {error}") from error
+        bound, bound_port = runner.addresses[0][:2]
+        yield f"http://{f'[{bound}]' if ':' in bound else bound}:{bound_port}/metrics"
+    finally:
+        await runner.cleanup()

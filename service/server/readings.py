@@ -1,0 +1,25 @@
+"""What the parts count anyway, under the names that the metrics give it."""
+
+from aiohttp import web
+
+from service.api.parts import AUDIT, SESSIONS, SETTINGS
+from service.server.metrics import Metrics
+from service.transfers.admission import ADMISSION
+from service.transfers.transfer import TRANSFERS
+
+
+def watch_parts(metrics: Metrics, app: web.Application) -> None:
+    """Read them whenever the metrics are fetched."""
+    admission, audit, sessions, transfers = app[ADMISSION], app[AUDIT], app[SESSIONS], app[TRANSFERS]
+    places = app[SETTINGS].exports.max_concurrent
+    metrics.gauge("exports_limit", "Exports that may run at once.", lambda: places)
+    metrics.gauge("exports_running", "Exports that have a place.", lambda: admission.running)
+    metrics.gauge("exports_waiting", "Exports that wait for a place.", lambda: admission.waiting)
+    metrics.counter("exports_refused", "Exports that waited too long for a place.", lambda: admission.refused)
+    metrics.gauge("transfers_running", "Exports and downloads under way.", lambda: transfers.running)
+    metrics.counter("read_bytes", "Bytes of sessions that were read.", lambda: transfers.volume.bytes_read)
+    metrics.counter("sent_bytes", "Bytes of bodies that were sent.", lambda: transfers.volume.bytes_sent)
+    metrics.counter("members", "Files that were put into archives.", lambda: transfers.volume.members)
+    metrics.counter("skipped_files", "Files that archives had to leave out.", lambda: transfers.volume.skipped)
+    metrics.counter("audit_failures", "Audit rows that could not be written.", lambda: audit.failures)
+    metrics.counter("usage_failures", "Lists made without the usage table.", lambda: sessions.usage_failures)

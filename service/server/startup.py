@@ -1,0 +1,92 @@
+"""The first lines of the log: what is on, and aloud what an operator may not have meant. Which ways to authenticate are
+on is said by those themselves, as they can change while the service runs."""
+
+import ipaddress
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from service import __version__
+from service.config import Settings
+from service.http.proxies import Proxies
+from service.server.descriptors import descriptors_needed, room_for_connections
+
+log = logging.getLogger(__name__)
+
+MOUNTS = Path("/proc/self/mountinfo")
+# File systems on which a lock or fsync may mean less than DuckDB and "no row, no bytes" need.
+NETWORK = re.compile(
+    r"nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|lustre|beegfs|glusterfs|gpfs|"
+    r"fuse\.(sshfs|s3fs|goofys|rclone|gcsfuse|glusterfs|ceph|juicefs|mount-s3|blobfuse2?)"
+)
+
+
+def say_what_is_on(settings: Settings, url: str, descriptors: int) -> None:
+    """Tell it to the log. `descriptors` is how many this process may have open."""
+    for line in what_is_on(settings, url):
+        log.info("%s", line)
+    for warning in dangers(settings, descriptors, MOUNTS.read_text() if MOUNTS.exists() else ""):
+        log.warning("%s", warning)
+
+
+def what_is_on(settings: Settings, url: str) -> Iterator[str]:
+    """A line for each thing that an operator looks for first."""
+    server, storage, catalog, exports = settings.server, settings.storage, settings.catalog, settings.exports
+    yield f"Session Export {__version__} listening on {url}"
+    yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
+    yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
+    yield (
+        f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that "
+        f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get {server.shutdown_timeout:g} s to end "
+        f"when the service stops; {server.max_connections} connections at once, each closed when it was idle for "
+        f"{server.idle_timeout:g} s"
+    )
+    proxies = Proxies(server.trusted_proxies, server.forwarded_header)
+    yield f"addresses that proxies hand on (server.trusted_proxies): {proxies}"
+
+
+def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
+    """What may not have been meant, with what to do. `descriptors` is how many this process may have open; `mounts`
+    is the text of /proc/self/mountinfo (proc(5))."""
+    if not is_loopback(settings.server.host) and not settings.server.trusted_proxies:
+        yield (
+            f"server.host is {settings.server.host}: other machines can connect, and tokens and sessions cross the "
+            "network in the clear; put a proxy with TLS in front, let only that one connect, and name it in "
+            "server.trusted_proxies"
+        )
+    if settings.metrics.port is not None and not is_loopback(settings.metrics.host):
+        yield f"metrics.host is {settings.metrics.host}: the metrics need no token, so let only Prometheus reach them"
+    kind = file_system(settings.catalog.url, mounts)
+    if NETWORK.fullmatch(kind):
+        yield (
+            f"catalog.url is on a network file system ({kind}): two servers may open it at once, and an audit row may "
+            "not be on disk when it is said to be; put it on a local disk"
+        )
+    if descriptors < (needed := descriptors_needed(settings)):
+        connections = settings.server.max_connections
+        yield (
+            f"this process may have {descriptors} files open, and {connections} connections with "
+            f"{settings.exports.max_concurrent} exports at once may need {needed}; there is room for "
+            f"{room_for_connections(descriptors, connections)} connections: raise the hard limit (LimitNOFILE= of "
+            "systemd, ulimit -Hn), or lower server.max_connections or exports.max_concurrent"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def file_system(path: Path, mounts: str) -> str:
+    """The type of the file system that the path is on, empty if unknown."""
+    path, kind, longest = path.resolve(), "", -1
+    for line in mounts.splitlines():
+        fields, _, more = line.partition(" - ")
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
+        if path.is_relative_to(point) and len(point.parts) >= longest:  # the later of two on one point covers it
+            kind, longest = more.split()[0], len(point.parts)
+    return kind

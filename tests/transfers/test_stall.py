@@ -1,0 +1,246 @@
+"""Clients that leave, stall or crawl, at any point and a thousand times: what they leave behind."""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.api.parts import DATABASE, DEFLATE_POOL, EXPORT_POOL, FILES_POOL
+from service.catalog import Event
+from service.config import Exports
+from service.transfers.admission import ADMISSION
+from service.transfers.transfer import TRANSFERS, Transfer
+from tests.world import ADMIN, World
+
+BIG = 40_000_000  # more than all the buffers on the way to a client that does not read
+EXPORT = "u-1/sessions/download-all"
+DOWNLOAD = "u-1/sessions/a.jsonl/download"
+RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: a close is a reset
+
+both = pytest.mark.parametrize("path", [EXPORT, DOWNLOAD])
+cancelled_or_not = pytest.mark.parametrize("cancelling", [True, False])
+
+
+class Client:
+    """One that does as it likes, over a bare socket."""
+
+    def __init__(self, service: World, *, receive_buffer: int | None = None) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(("127.0.0.1", service.running.port or 0))
+        self.socket.setblocking(False)
+
+    async def send(self, text: str) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, text.encode())
+
+    async def receive(self, count: int) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self.socket, count)
+
+    def leave(self, *, politely: bool = False) -> None:
+        if not politely:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.socket.close()
+
+
+def request(path: str) -> str:
+    return f"GET /api/admin/users/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
+
+
+async def come_and_leave(service: World, number: int) -> None:
+    """Each time at another point, by a reset or by an orderly close."""
+    client = Client(service)
+    points = 5
+    path = (EXPORT, DOWNLOAD, "u-1/sessions")[number // points % 3]
+    if number % points == 1:
+        await client.send(request(path)[:-2])
+    if number % points >= 2:
+        await client.send(request(path))
+    if number % points >= 3:
+        await client.receive(1)
+    if number % points == 4:
+        await client.receive(100_000)
+    client.leave(politely=number % 2 == 0)
+
+
+@pytest.mark.timeout(120)
+@cancelled_or_not
+async def test_a_thousand_clients_that_leave_change_nothing(
+    world: World, caplog: pytest.LogCaptureFixture, cancelling: bool
+) -> None:
+    """Descriptors, threads, tasks, objects and memory, after the first hundred and after all. There is one place for
+    exports, which must be free at the end. Nothing has failed, so the log has no error."""
+    world.exports = Exports(max_concurrent=1, queue_timeout=60)
+    service = await world.start(cancelling=cancelling)
+    service.file("a.jsonl", os.urandom(6_000_000))
+    await begin_all_threads(service)
+    at_rest = len(asyncio.all_tasks())
+    for number in range(100):
+        await come_and_leave(service, number)
+    before = await settled(service, at_rest)
+    for number in range(1000):
+        await come_and_leave(service, number)
+    after = await settled(service, at_rest)
+    assert (after["descriptors"], after["threads"]) == (before["descriptors"], before["threads"])
+    assert after["objects"] - before["objects"] < 500, "less than one for two clients"
+    # DuckDB keeps what it likes of its 256 MB; a chunk that was left behind for one client in five would be more.
+    assert after["memory"] - before["memory"] < 100_000_000, "bytes"
+    assert (await service.get(EXPORT)).status == 200
+    rows = await service.audit("session%download%")
+    outcomes = Counter(row["result"] for row in rows)
+    assert outcomes.keys() <= {"started", "aborted", "success"}
+    assert outcomes["aborted"] > 100
+    assert outcomes["started"] == outcomes["aborted"] + outcomes["success"]
+    of_each = Counter(row["correlation_id"] for row in rows)
+    assert set(of_each.values()) == {2}
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def begin_all_threads(service: World) -> None:
+    """Pools begin a thread when one is needed; afterwards their number stands."""
+    pools = [service.app[key] for key in (FILES_POOL, DEFLATE_POOL, EXPORT_POOL)]
+    runs = [(pool.run, pool.threads) for pool in pools] + [
+        (service.app[DATABASE].run, service.settings.catalog.threads)
+    ]
+    for run, threads in runs:
+        together = threading.Barrier(threads)
+        await asyncio.gather(*(run(lambda *_, barrier=together: barrier.wait()) for _ in range(threads)))
+
+
+async def settled(service: World, at_rest: int) -> dict[str, int]:
+    """What the process holds once no connection is left, and no more tasks than at rest."""
+    server = service.running.runner.server if service.running.runner else None
+    assert server is not None
+    while server.connections or len(asyncio.all_tasks()) > at_rest:  # else the test's limit of time is hit
+        await asyncio.sleep(0.01)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps of freed memory is no leak (glibc, malloc_trim(3))
+    statm = Path("/proc/self/statm").read_text().split()
+    return {
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": threading.active_count(),
+        "objects": len(gc.get_objects()),
+        "memory": int(statm[1]) * os.sysconf("SC_PAGE_SIZE"),
+    }
+
+
+@cancelled_or_not
+async def test_who_leaves_the_queue_for_a_place_takes_none(world: World, cancelling: bool) -> None:
+    """Two leave while they wait behind a third: without cancellation they are noticed only when it is their turn."""
+    world.exports = Exports(max_concurrent=1, queue_timeout=60)
+    service = await world.start(cancelling=cancelling)
+    service.file("a.jsonl", os.urandom(BIG))
+    first = Client(service)
+    await first.send(request(EXPORT))
+    await first.receive(1)
+    waiting = [Client(service) for _ in range(2)]
+    for client in waiting:
+        await client.send(request(EXPORT))
+    await until(lambda: service.app[ADMISSION].waiting == 2)
+    for client in waiting:
+        client.leave()
+    first.leave()
+    assert (await service.get(EXPORT)).status == 200
+    outcomes = Counter(row["result"] for row in await service.audit("session%"))
+    assert outcomes == {"started": 2, "aborted": 1, "success": 1}, "nothing was begun for those who had left"
+
+
+@cancelled_or_not
+@pytest.mark.parametrize("how", ["leaves", "stalls"])
+async def test_the_place_of_who_leaves_or_stalls_is_the_next_ones(world: World, how: str, cancelling: bool) -> None:
+    world.exports = Exports(max_concurrent=1, queue_timeout=60, stall_timeout=0.2 if how == "stalls" else 60)
+    service = await world.start(cancelling=cancelling)
+    service.file("a.jsonl", os.urandom(BIG))
+    client = Client(service)
+    await client.send(request(EXPORT))
+    await client.receive(1000)
+    following = asyncio.create_task(service.get(EXPORT))
+    await until(lambda: service.app[ADMISSION].waiting == 1)
+    if how == "leaves":
+        client.leave()
+    await service.app[TRANSFERS].idle()  # the first one's transfer has ended, and its row is written
+    async with asyncio.timeout(1):
+        await until(lambda: service.app[ADMISSION].waiting == 0)
+    assert (await following).status == 200
+    assert [row["result"] for row in await service.audit("session_bulk_download")] == ["aborted", "success"]
+    client.socket.close()
+
+
+@both
+async def test_who_is_cut_off_gets_a_reset_and_nothing_more(world: World, path: str) -> None:
+    """Else the kernel would keep megabytes for a client that may never take them, and send them if it does."""
+    world.exports = Exports(stall_timeout=0.2)
+    service = await world.start()
+    service.file("a.jsonl", os.urandom(BIG))
+    client = Client(service, receive_buffer=65536)
+    await client.send(request(path))
+    await client.receive(1000)
+    assert [row["result"] for row in await service.audit("session%download")] == ["aborted"]
+    received = 0
+    with pytest.raises(ConnectionResetError):
+        while piece := await client.receive(100_000):
+            received += len(piece)
+    assert received < 1_000_000
+    client.leave()
+
+
+@both
+async def test_a_client_that_crawls_is_not_cut_off(world: World, path: str) -> None:
+    """It takes a little now and then, for many times the stall timeout, while the same piece is being written."""
+    world.exports = Exports(stall_timeout=1)
+    service = await world.start()
+    service.file("a.jsonl", os.urandom(BIG))
+    client = Client(service, receive_buffer=4096)
+    await client.send(request(path))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() - began < 3:
+        assert await client.receive(1024)
+        await asyncio.sleep(0.02)  # this is what the test is about: a client that takes its time
+    assert await service.sql("SELECT result FROM audit_log") == [{"result": "started"}]
+    client.leave()
+    assert [row["result"] for row in await service.audit("session%download")] == ["aborted"]
+
+
+@both
+async def test_the_row_of_who_left_is_written_though_the_handler_is_cancelled_twice(
+    service: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Once because the client left, and again, because the server stops, while its row is on its way to the disk."""
+    service.file("a.jsonl", os.urandom(BIG))
+    release, written = threading.Event(), asyncio.Event()
+    ended = Transfer.ended
+    held: list[asyncio.Future[bool]] = []
+
+    def noticed(transfer: Transfer, outcome: str, still_to_send: int = 0) -> Event:
+        held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
+        written.set()
+        return ended(transfer, outcome, still_to_send)
+
+    monkeypatch.setattr(Transfer, "ended", noticed)
+    client = Client(service)
+    await client.send(request(path))
+    await client.receive(1000)
+    client.leave()
+    await written.wait()
+    stopping = asyncio.create_task(service.app[TRANSFERS].stop(0))
+    await until(lambda: service.app[TRANSFERS].stopping)
+    await asyncio.sleep(0)
+    release.set()
+    await stopping
+    await asyncio.gather(*held)
+    assert [row["result"] for row in await service.audit("session%")] == ["started", "aborted"]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it; else the test's limit of time is hit."""
+    while not condition():
+        await asyncio.sleep(0.001)
