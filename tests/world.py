@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +66,7 @@ class World:
         self.metrics = Metrics()
         self.jwt: Jwt | None = None
         self.proxy: ProxyHeaders | None = None
+        self.before_start: Callable[[web.Application], object] = lambda app: None
         self.layouts: tuple[str, ...] = ("{email_local}", "{user_id}")
         self.tokens: tuple[Token, ...] = (
             token(ADMIN, "admin1", admin=True),
@@ -86,6 +87,7 @@ class World:
     async def start(self, *, cancelling: bool = True) -> "World":
         """Serve on a real socket; `cancelling` as aiohttp's `handler_cancellation`."""
         self.app = build_app(self.settings)
+        self.before_start(self.app)
         self.app.on_response_prepare.append(self._compare)
         self.running = await self._stack.enter_async_context(RealServer(self.app, cancelling=cancelling))
         self.client = await self._stack.enter_async_context(

@@ -5,33 +5,39 @@ which users or files exist.
 """
 
 import logging
+from collections.abc import Container
 from http import HTTPStatus
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from service.auth.authentication import AUTHENTICATION
 from service.auth.method import Refused, Unknown
 from service.catalog import Users
-from service.http.requests import ACTOR, Actor, client_of
+from service.http.requests import ACTOR, Actor, client_of, route_pattern
 
 log = logging.getLogger(__name__)
 
 USERS = web.AppKey("users", Users)
 
-GUARDED = "/api/admin"
 
+def guard(open_routes: Container[str]) -> Middleware:
+    """The middleware that lets only admins through, except to `open_routes`, patterns of routes.
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let admins through, below `/api/admin`."""
-    if _needs_admin(request):
-        try:
-            request[ACTOR] = await _admin(request)
-        except Refused as refused:
-            _note(request, refused)
-            raise
-    return await handler(request)
+    A path without a route is closed as well, so without a token it does not differ from one that exists.
+    """
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if route_pattern(request) not in open_routes:
+            try:
+                request[ACTOR] = await _admin(request)
+            except Refused as refused:
+                _log_refusal(request, refused)
+                raise
+        return await handler(request)
+
+    return guarded
 
 
 async def _admin(request: web.Request) -> Actor:
@@ -45,22 +51,13 @@ async def _admin(request: web.Request) -> Actor:
     return actor
 
 
-def _note(request: web.Request, refused: Refused) -> None:
-    """Every refusal is an event, and this is the one place that sees each of them. Of the path only the route's pattern
-    is said here; the line of the request has the rest, under the same id."""
-    resource = request.match_info.route.resource
+def _log_refusal(request: web.Request, refused: Refused) -> None:
+    """Of the path only the route's pattern is logged here; the request's own line has the rest, under the same id."""
     log.warning(
         "refused %d from %s: %s (%s %s)",
         refused.status,
         client_of(request).ip,
         refused.reason,
         request.method,
-        "no route" if resource is None else resource.canonical,
+        route_pattern(request),
     )
-
-
-def _needs_admin(request: web.Request) -> bool:
-    """By the route that will run, and by the path where there is none: an unknown path must not differ either."""
-    resource = request.match_info.route.resource
-    path = request.path if resource is None else resource.canonical
-    return path == GUARDED or path.startswith(f"{GUARDED}/")

@@ -6,22 +6,22 @@ asked for and good is no event: its line is written at the level `debug`.
 
 import logging
 import time
+from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.http.requests import ACTOR, ANSWERED, REQUEST_ID, STREAM, Observer, Stream, client_of
+from service.http.requests import ACTOR, ANSWERED, REQUEST_ID, STREAM, Observer, Stream, client_of, route_pattern
 
 log = logging.getLogger(__name__)
 
-HEALTH = ("/healthz", "/readyz")
 CLIENT_LEFT = 499  # before there was an answer; nginx's number for it
 
 
-def accounting(observer: Observer | None) -> Middleware:
-    """The middleware that does so; it belongs outside of all that may answer."""
+def accounting(observer: Observer | None, quiet_routes: Container[str]) -> Middleware:
+    """The middleware that does so; it must be the outermost. Good answers of `quiet_routes` are logged at `debug`."""
 
     @web.middleware
     async def accounted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -37,8 +37,8 @@ def accounting(observer: Observer | None) -> Middleware:
             stream = None if isinstance(response, web.Response) else request.pop(STREAM, None)
             if stream and not stream.outcome:
                 stream = None  # refused before it began
-            route, status = _route(request), _status(request, response)
-            level = logging.DEBUG if status == HTTPStatus.OK and route in HEALTH else logging.INFO
+            route, status = route_pattern(request), _status(request, response)
+            level = logging.DEBUG if status == HTTPStatus.OK and route in quiet_routes else logging.INFO
             if log.isEnabledFor(level):
                 _tell(level, _whose(request) | _answer(request, response, stream, seconds))
             if observer:
@@ -61,7 +61,7 @@ def _whose(request: web.Request) -> dict[str, Any]:
         "token": actor.name if actor else None,
         "method": request.method,
         "path": request.rel_url.raw_path,
-        "route": _route(request),
+        "route": route_pattern(request),
     }
 
 
@@ -96,12 +96,6 @@ def _tell(level: int, fields: dict[str, Any]) -> None:
 def _observe(observer: Observer, stream: Stream, began: float, seconds: float) -> None:
     first_byte = None if stream.first_byte_at is None else stream.first_byte_at - began
     observer.transfer(stream.action, stream.outcome or "", seconds, first_byte, stream.bytes_sent)
-
-
-def _route(request: web.Request) -> str:
-    """The route's pattern: bounded, whatever is asked for."""
-    resource = request.match_info.route.resource
-    return "none" if resource is None else resource.canonical
 
 
 def _status(request: web.Request, response: web.StreamResponse | None) -> int:

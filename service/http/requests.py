@@ -78,6 +78,12 @@ class Observer(Protocol):
 OBSERVER = web.AppKey[Observer | None]("observer")
 
 
+def route_pattern(request: web.BaseRequest) -> str:
+    """The pattern of the route that handles the request, such as `/docs/{asset}`; "none" if no route matches."""
+    resource = request.match_info.route.resource if isinstance(request, web.Request) else None
+    return "none" if resource is None else resource.canonical
+
+
 def client_of(request: web.BaseRequest) -> Client:
     """Before the application has seen the request only the peer is known."""
     return request.get(CLIENT) or Client(request.remote, product_of(request))

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service.api import add_routes
 from service.api.errors import translate
 from service.api.parts import (
     AUDIT,
@@ -20,6 +19,7 @@ from service.api.parts import (
     SETTINGS,
     STORE,
 )
+from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
 from service.auth import AUTHENTICATION, USERS, Authentication, checked, guard
 from service.catalog import AuditLog, Database, Usage, Users
 from service.config import Settings
@@ -48,12 +48,12 @@ def build_app(settings: Settings) -> web.Application:
     metrics = None if settings.metrics.port is None else Metrics()
     app = web.Application(
         middlewares=[
-            accounting(metrics),
+            accounting(metrics, HEALTH),
             request_id,
             locate(proxies),
             problems(translate),
-            guard,
-            refuse_while_stopping,
+            guard(OPEN_ROUTES),
+            refuse_while_stopping(HEALTH),
         ]
     )
     app[SETTINGS] = checked(settings)

@@ -10,18 +10,18 @@ truncated body like a whole one.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from service.catalog import AuditLog, CatalogError, Event
 from service.http.problems import Problem
-from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, who
+from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, route_pattern, who
 from service.pools import settle
 from service.store import StoreError, Truncated, Unreadable
 from service.transfers.stall import cut_off_when_stalled
@@ -306,9 +306,13 @@ def _outcome(transfer: Transfer, cause: BaseException) -> str:
     return "aborted" if isinstance(cause, ConnectionError | asyncio.CancelledError) else "error"
 
 
-@web.middleware
-async def refuse_while_stopping(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Only health is answered once the service stops."""
-    if request.app[TRANSFERS].stopping and request.path not in ("/healthz", "/readyz"):
-        raise Stopping
-    return await handler(request)
+def refuse_while_stopping(health_routes: Container[str]) -> Middleware:
+    """The middleware that answers 503 once the service stops, except for `health_routes`."""
+
+    @web.middleware
+    async def refused(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.app[TRANSFERS].stopping and route_pattern(request) not in health_routes:
+            raise Stopping
+        return await handler(request)
+
+    return refused

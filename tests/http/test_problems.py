@@ -8,7 +8,7 @@ from tests.world import World, assert_problem
 
 
 async def test_an_unknown_path_is_a_404_problem(service: World) -> None:
-    answer = await service.get("/nothing", token=None)
+    answer = await service.get("/nothing")
     assert_problem(answer, 404)
     assert answer.json == {
         "type": "about:blank",

@@ -108,7 +108,8 @@ async def test_as_text_a_request_is_a_line_that_a_person_reads(written: Log, ser
         ("u-1/sessions?limit=0", ADMIN, (422, "admin1")),
         ("u-1/sessions", PLAIN, (403, None)),
         ("u-1/sessions", "a-wrong-token", (401, None)),
-        ("/nothing", None, (404, None)),
+        ("/nothing", None, (401, None)),
+        ("/nothing", ADMIN, (404, "admin1")),
     ],
 )
 async def test_every_answer_has_its_line_and_the_bytes_of_its_body(

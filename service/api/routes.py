@@ -1,0 +1,47 @@
+"""The routes: which handler answers which method of which path, and the few that need no authentication."""
+
+from aiohttp import web
+
+from service.api import activity, doctor, download, export, health, sessions
+from service.api.reference import Reference
+
+HEALTH = frozenset({"/healthz", "/readyz"})
+
+# What anybody may call. The guard lets only admins in to everything else, to paths that do not exist as well.
+OPEN_ROUTES = HEALTH | {"/openapi.json", "/docs", "/docs/{asset}"}
+
+USER = "/api/admin/users/{user_id:[^/]+}"
+# Any text may stand for the file's name, separators too: the handler answers 400 for those, not 404.
+SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """GET and HEAD are separate where HEAD must not run the handler: aiohttp would send the body."""
+    reference = Reference()
+    routes = [
+        ("GET", "/healthz", health.healthz),
+        ("HEAD", "/healthz", health.healthz),
+        ("GET", "/readyz", health.readyz),
+        ("HEAD", "/readyz", health.readyz),
+        ("GET", f"{USER}/sessions", sessions.list_sessions),
+        ("HEAD", f"{USER}/sessions", sessions.list_sessions),
+        ("GET", f"{USER}/sessions/download-all", export.download_all),
+        ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
+        ("GET", f"{SESSION}/download", download.download),
+        ("HEAD", f"{SESSION}/download", download.head_download),
+        ("GET", f"{USER}/activity", activity.list_activity),
+        ("HEAD", f"{USER}/activity", activity.list_activity),
+        ("GET", "/openapi.json", reference.document),
+        ("HEAD", "/openapi.json", reference.document),
+        ("GET", "/docs", reference.page),
+        ("HEAD", "/docs", reference.page),
+        ("GET", "/docs/{asset}", reference.asset),
+        ("HEAD", "/docs/{asset}", reference.asset),
+        ("GET", "/api/admin/doctor/echo", doctor.echo),
+        ("GET", "/api/admin/doctor/broken", doctor.broken),
+        ("GET", "/api/admin/doctor/paused", doctor.paused),
+        ("GET", "/api/admin/doctor/flood", doctor.flood),
+        ("GET", "/api/admin/doctor/session", doctor.session),
+    ]
+    for method, path, handler in routes:
+        router.add_route(method, path, handler)
