@@ -34,7 +34,7 @@ FOR_ALL = {"", "config", "pools"}
 
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
-    "aiohttp": ("http", "auth", "api", "transfers", "server", "client/answers", "client/client", "doctor/examine"),
+    "aiohttp": ("http", "auth", "api", "transfers", "server", "client", "doctor/examine"),
     "jwt": ("auth",),
     "aiofiles": ("api/download",),
     "duckdb": ("catalog",),
@@ -43,7 +43,7 @@ LIBRARIES = {
     "zlib_ng": ("archive",),
     "click": ("cli", "doctor/examine"),
     "prometheus_client": ("server/metrics",),
-    "tqdm": ("cli/show",),
+    "tqdm": ("cli/output",),
     "yaml": ("config", "api/reference"),
     "openapi_ui_bundles": ("api/reference",),
 }

@@ -17,7 +17,7 @@ from service.server.serve import serve
 
 BEGIN = datetime(2026, 5, 10, 9, tzinfo=UTC)
 ADMIN = User("admin1", "admin@example.com", "Ada Admin")
-# User, and for each of their sessions: the directory (layout), kilobytes, and whether the catalog knows it.
+# Each user, and for each session: its directory, its kilobytes, and whether the catalog knows it.
 SAMPLES: list[tuple[User, list[tuple[str, int, bool]]]] = [
     (
         User("u-1001", "alice@example.com", "Alice"),
@@ -34,11 +34,11 @@ SAMPLES: list[tuple[User, list[tuple[str, int, bool]]]] = [
 ]
 
 
-async def run(port: int, say: Callable[[str], None]) -> None:
+async def run(port: int, echo: Callable[[str], None]) -> None:
     """Make the samples in a temporary directory, serve them until a signal, and remove them."""
     with tempfile.TemporaryDirectory(prefix="session-export-demo-") as name:
         directory = Path(name)
-        say(f"Making sample users and sessions in {directory} (removed when this ends) ...")
+        echo(f"Making sample users and sessions in {directory} (removed when this ends) ...")
         await make_samples(directory)
         token = new_token(ADMIN.id, admin=True, name="demo")
         settings = Settings(
@@ -47,11 +47,11 @@ async def run(port: int, say: Callable[[str], None]) -> None:
             catalog=Catalog(url=directory / "catalog.duckdb"),
             auth=Auth(tokens=(Token(name="demo", user_id=ADMIN.id, admin=True, sha256=token.sha256),)),
         )
-        await serve(settings, lambda url: say(commands(url, token.token, _first_session(directory))), reloading=False)
+        await serve(settings, lambda url: echo(commands(url, token.token, _first_session(directory))), reloading=False)
 
 
 async def make_samples(directory: Path) -> None:
-    """`user_sessions/` and `catalog.duckdb` in the directory."""
+    """Write `user_sessions/` and `catalog.duckdb` into the directory."""
     pool = Pool("catalog", 1)
     database = await pool.run(Database, directory / "catalog.duckdb", pool, "256MB")
     try:
@@ -71,9 +71,9 @@ async def make_samples(directory: Path) -> None:
 
 
 def commands(url: str, token: str, session_file: str) -> str:
-    """What to paste."""
+    """The text with the commands to paste."""
     user = SAMPLES[0][0].id
-    program = shlex.quote(str(Path(sys.executable).with_name("session-export")))  # also where PATH does not have it
+    program = shlex.quote(str(Path(sys.executable).with_name("session-export")))  # PATH may not have it
     return f"""
 Ready. Paste these into another terminal (Ctrl-C here ends the demo):
 
@@ -89,7 +89,7 @@ Ready. Paste these into another terminal (Ctrl-C here ends the demo):
   # export all of them as a ZIP
   curl -sH "Authorization: Bearer $TOKEN" -OJ "$API/{user}/sessions/download-all"
 
-  # see who did so
+  # see who did that
   curl -sH "Authorization: Bearer $TOKEN" "$API/{ADMIN.id}/activity?limit=4"
 
   # export with the client, which verifies the archive while it is written

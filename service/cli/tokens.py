@@ -1,4 +1,4 @@
-"""New tokens, and what stands in the configuration for them."""
+"""New tokens, and their lines for the configuration."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """`token` is the secret; `lines` are YAML for `auth.tokens` and hold its digest alone."""
+    """`token` is the secret; `lines` are YAML for `auth.tokens`, with its digest only."""
 
     token: str
     lines: str
@@ -20,6 +20,6 @@ def new_token(user_id: str, *, admin: bool, name: str) -> NewToken:
     token = secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
     fields = {"name": name, "user_id": user_id, "admin": admin, "sha256": digest}
-    # JSON is YAML, and quotes whatever a name may hold.
+    # JSON is YAML, and its quoting is right for any name.
     lines = "\n".join(f"      {key}: {json.dumps(value)}" for key, value in fields.items())
     return NewToken(token, f"    -{lines[5:]}", digest)

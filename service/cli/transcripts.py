@@ -1,6 +1,6 @@
 """Made-up session files that look like real ones: an agent's messages, tool calls and their results, line by line.
 
-For the demo, and for whoever needs realistic input in bulk. Same seed, same bytes.
+For the demo, tests and benchmarks. The same seed gives the same bytes.
 """
 
 import json
@@ -23,7 +23,7 @@ handler router middleware header body status code endpoint socket connection pro
 looks seems works fails passes breaks needs uses makes takes gives keeps holds finds shows adds removes moves
 schema migration permission account password secret certificate domain address network interface protocol packet
 implementation behaviour coverage assertion fixture mock dependency requirement documentation example explanation
-""".split()  # noqa: SIM905 - a list of two hundred quoted words is no better to read
+""".split()  # noqa: SIM905 - two hundred quoted words are harder to read
 
 CODE = (
     '    if {a} is None:\n        raise ValueError(f"{a} is missing in {{{b}}}")\n',
@@ -38,11 +38,11 @@ CODE = (
 )
 
 
-PIECES = 2000  # so many that few come again within deflate's window
+PIECES = 2000  # enough that few repeat within deflate's window
 
 
 class Writer:
-    """Writes sessions, one after the other."""
+    """Makes sessions, one after the other."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)  # noqa: S311 - not for secrets
@@ -50,7 +50,7 @@ class Writer:
         self._codes = [_code(self._chance) for _ in range(PIECES)]
 
     def session(self, size: int, begin: datetime = datetime(2026, 5, 10, 12, tzinfo=UTC)) -> Iterator[bytes]:
-        """The lines of a session that began then: together `size` bytes, or up to one line more."""
+        """The lines of a session that began at `begin`: `size` bytes in all, or up to one line more."""
         session_id = self.new_id()
         parent = None
         written = 0
@@ -117,7 +117,7 @@ class Writer:
         return f"{prefix}_{self._chance.getrandbits(96):024x}"
 
     def new_id(self) -> str:
-        """A session's id, which is its file's name too."""
+        """A session's id, which is also its file's name."""
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
 
 

@@ -1,4 +1,4 @@
-"""Users from a CSV file into the catalog."""
+"""Import users from a CSV file into the catalog."""
 
 import csv
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ COLUMNS = ("id", "email", "name")
 
 
 class ImportRefused(Exception):
-    """The file cannot be imported; the text says which line and why."""
+    """The file cannot be imported. The text names the line and the reason."""
 
 
 async def import_file(file: Path, settings: Settings) -> tuple[int, int]:
-    """Add the file's users, all or none; how many were added, and how many were there already.
+    """Add the file's users, all or none. Return how many were added, and how many were there already.
 
     Raises ImportRefused, CatalogError or OSError.
     """
@@ -34,7 +34,7 @@ async def import_file(file: Path, settings: Settings) -> tuple[int, int]:
 
 
 def read_users(file: Path) -> Iterator[User]:
-    """The users of a CSV file with the header id,email,name, in any order, other columns left aside."""
+    """The users of a CSV file with the header id,email,name, in any order. Other columns are ignored."""
     with file.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines, strict=True)
         try:

@@ -17,24 +17,24 @@ class Refused(ClientError):
     """The server will not do what was asked, and will not later either (any other 4xx, 500, a redirect)."""
 
 
-class Passing(ClientError):
-    """What may be better in a moment. `retry_after`: seconds that the server asks to wait, where it says so."""
+class TemporaryError(ClientError):
+    """A retry may succeed. `retry_after`: seconds that the server asks to wait, where it names them."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
 
 
-class Unavailable(Passing):
+class Unavailable(TemporaryError):
     """The server cannot be reached, or is busy or stopping (429, 502, 503, 504)."""
 
 
-class BrokenOff(Passing):
+class BrokenOff(TemporaryError):
     """The response ended before its end."""
 
 
 class Damaged(ClientError):
-    """What came is whole by its framing, and is not what the server can have sent."""
+    """What arrived is complete by its framing, but nothing that the server can have sent."""
 
 
 class CannotSave(ClientError):

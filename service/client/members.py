@@ -1,9 +1,9 @@
-"""A streamed ZIP, read while it arrives: each member is inflated and held against its checksum and sizes, and the
-central directory at the end against all members.
+"""A streamed ZIP, verified while it arrives: each member is inflated and compared with its checksum and sizes, and
+the central directory at the end with all members.
 
 Own code, though there is a library (stream-unzip): that one inflates with zlib, at a quarter of igzip's speed, and
-believes the central directory unseen, which is what every other program will go by. What is read here is what a
-session export can hold (APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT); all else is damage.
+trusts the central directory unread, on which every other program relies. This reader accepts what an export can
+hold (APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT); all else is damage.
 """
 
 import io
@@ -19,12 +19,12 @@ from isal import igzip_lib, isal_zlib
 
 from service.client.errors import Damaged
 
-PIECE = 64 * 1024  # bytes inflated at a time; more takes longer, as what comes out leaves the processor's cache
+PIECE = 64 * 1024  # bytes inflated at a time; with more, the output no longer fits the processor's cache
 
 LOCAL = b"PK\x03\x04"
 DESCRIPTOR = b"PK\x07\x08"
 END = b"PK\x05\x06"
-END_SIZE = 22  # without a comment, which an export has not
+END_SIZE = 22  # without a comment, which no export has
 
 HEADER = struct.Struct("<HHHHHIIIHH")  # a local header behind its signature (APPNOTE 4.3.7)
 DESCRIPTOR_32 = struct.Struct("<4sIII")  # 4.3.9
@@ -38,7 +38,7 @@ SIZES_FOLLOW = 0x0008  # 4.4.4
 STORED, DEFLATED = 0, 8
 
 SKIPPED = "_skipped.json"
-MEMBER = re.compile(r"[A-Za-z0-9._-]+\.jsonl|_skipped\.json")  # what an export can hold: no path, no trick
+MEMBER = re.compile(r"[A-Za-z0-9._-]+\.jsonl|_skipped\.json")  # what an export can hold: no path
 
 Steps: TypeAlias = Generator[None, bytes, None]
 
@@ -52,18 +52,18 @@ class Skipped:
 
 
 class Target(Protocol):
-    """Who gets the members' text; `name` is a bare file name."""
+    """Receives the members' text; `name` is a bare file name."""
 
     def begin(self, name: str, mtime: float) -> None: ...
 
     def take(self, text: bytes) -> None: ...
 
     def end(self) -> None:
-        """The member is whole, and its checksum right."""
+        """The member is complete, and its checksum right."""
 
 
 class Member(NamedTuple):
-    """What both a member and its entry in the central directory say."""
+    """What a member and its entry in the central directory must agree on."""
 
     name: str
     crc: int
@@ -72,9 +72,9 @@ class Member(NamedTuple):
 
 
 class Reader:
-    """`feed` it all chunks in order, then `close`. Any of both raises Damaged; nothing is to be trusted before `close`.
+    """Call `feed` with all chunks in order, then `close`. Both raise Damaged; trust nothing before `close` returns.
 
-    `files` and `text_bytes` count what was read so far; `skipped` is filled by `close`.
+    `files` and `text_bytes` count what was read so far; `close` fills `skipped`.
     """
 
     def __init__(self, target: Target | None = None) -> None:
@@ -96,14 +96,14 @@ class Reader:
 
     @property
     def files(self) -> int:
-        """Session files; the report of what was skipped is none."""
+        """Session files, without the report of skipped files."""
         return sum(member.name != SKIPPED for member in self._members)
 
     def feed(self, chunk: bytes) -> None:
         self._steps.send(chunk)
 
     def close(self) -> None:
-        """The archive has ended."""
+        """Verify the end. Call it after the last chunk."""
         if self._directory[-END_SIZE : -END_SIZE + 4] != END:
             raise Damaged("The archive is cut short.")
         if self._entries() != self._members:
@@ -155,7 +155,7 @@ class Reader:
             self._target.begin(self._name, mtime)
 
     def _inflate(self) -> Generator[None, bytes, int]:
-        """Read a deflate stream to its end; how many bytes it was."""
+        """Read a deflate stream to its end; return its length."""
         begin = self._offset
         inflater = isal_zlib.decompressobj(-15)
         while not inflater.eof:
@@ -196,7 +196,7 @@ class Reader:
         return bytes(kept)
 
     def _piece(self) -> Generator[None, bytes, memoryview]:
-        """What comes next, at least one byte; waits for it where it has not come yet."""
+        """The next bytes, at least one; waits for the next chunk when this one is used up."""
         while self._at == len(self._chunk):
             self._chunk = memoryview((yield))
             self._at = 0
@@ -210,7 +210,7 @@ class Reader:
         self._offset -= count
 
     def _entries(self) -> list[Member]:
-        """The central directory."""
+        """The members by the central directory."""
         try:
             with zipfile.ZipFile(_Behind(bytes(self._directory), self._directory_at)) as archive:
                 return [
@@ -230,7 +230,7 @@ class Reader:
 
 
 class _Behind(io.BytesIO):
-    """The end of a file of which the beginning is gone: `begin` is where it stood in the whole."""
+    """The end of a file, read as if the `begin` bytes before it were there."""
 
     def __init__(self, end: bytes, begin: int) -> None:
         super().__init__(end)

@@ -12,7 +12,7 @@ Row = TypeVar("Row", "Session", "Activity")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session. `processed`: the catalog knows it; `available`: its file is there."""
+    """A session. `processed`: the catalog knows it; `available`: its file exists."""
 
     session_file: str
     session_id: str
@@ -30,7 +30,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One row of the audit log."""
+    """A row of the audit log."""
 
     id: str
     timestamp: datetime
@@ -49,12 +49,12 @@ class Activity:
 TIMES = {"started_at", "ended_at", "timestamp"}
 
 
-def parsed(kind: type[Row], row: Mapping[str, Any]) -> Row:
-    """From a row's JSON; what a newer server adds is left aside. Raises Damaged."""
+def parse_row(kind: type[Row], row: Mapping[str, Any]) -> Row:
+    """Parse the JSON of a row; fields that a newer server adds are ignored. Raises Damaged."""
     try:
         return kind(**{field.name: _value(field.name, row[field.name]) for field in fields(kind)})
     except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"The server's answer has a row that is not one: {error!r}.") from error
+        raise Damaged(f"The server's answer has a row that is none: {error!r}.") from error
 
 
 def _value(name: str, value: Any) -> Any:

@@ -22,8 +22,8 @@ from service.client import (
     Skipped,
     Unavailable,
 )
-from service.client.answers import wait_of
-from service.client.errors import Passing
+from service.client.errors import TemporaryError
+from service.client.responses import parse_retry_after
 from service.config import Exports
 from tests.wire import Wire, flipped
 from tests.world import ADMIN, NOISE, World
@@ -170,7 +170,7 @@ async def test_an_export_that_was_damaged_on_the_way_is_not_saved(
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_download_goes_on_where_it_broke_off(
+async def test_a_download_is_resumed_where_it_broke_off(
     service: World, tmp_path: Path, waits: list[float], seed: int
 ) -> None:
     service.file("a.jsonl", NOISE)
@@ -227,7 +227,7 @@ async def test_a_session_that_changed_meanwhile_is_downloaded_from_its_beginning
     assert not part.exists()
 
 
-async def test_a_download_that_only_lacked_its_name_gets_it(service: World, client: Client, tmp_path: Path) -> None:
+async def test_a_complete_partial_file_gets_its_name(service: World, client: Client, tmp_path: Path) -> None:
     service.file("a.jsonl", NOISE)
     part = await broken_off(service, tmp_path / "a.jsonl")
     part.write_bytes(NOISE)
@@ -281,36 +281,36 @@ async def test_an_empty_session_is_downloaded(service: World, client: Client, tm
     assert (tmp_path / "a.jsonl").read_bytes() == b""
 
 
-async def test_a_busy_service_is_waited_for_as_long_as_it_says(world: World, tmp_path: Path) -> None:
+async def test_the_client_waits_for_a_busy_service_as_long_as_it_asks(world: World, tmp_path: Path) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=0)
     await world.start()
     world.file("a.jsonl", NOISE * 5)
-    told: list[tuple[Passing, float]] = []
+    retried: list[tuple[TemporaryError, float]] = []
     async with world.request("u-1/sessions/download-all") as other:
         await other.content.readany()
 
         async def sleep(seconds: float) -> None:
-            if len(told) == 2:
+            if len(retried) == 2:
                 await other.read()
 
-        client = Client(world.url("/"), ADMIN, sleep=sleep, on_retry=lambda *why: told.append(why))
+        client = Client(world.url("/"), ADMIN, sleep=sleep, on_retry=lambda *why: retried.append(why))
         async with client:
             exported = await client.export("u-1", tmp_path / "out.zip")
     assert whole(exported.path)
-    assert [seconds for _, seconds in told] == [1, 1], "Retry-After, not the client's own 1, 2, 4"
-    assert all(isinstance(error, Unavailable) for error, _ in told)
+    assert [seconds for _, seconds in retried] == [1, 1], "Retry-After, not the client's own 1, 2, 4"
+    assert all(isinstance(error, Unavailable) for error, _ in retried)
 
 
-async def test_who_is_told_to_wait_for_hours_is_not_kept_waiting(world: World, tmp_path: Path) -> None:
+async def test_a_client_does_not_wait_for_hours(world: World, tmp_path: Path) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=3600)
     await world.start()
     world.file("a.jsonl")
     waits: list[float] = []
 
-    def told_to_wait(place: int, data: bytes) -> bytes:
+    def busy_for_hours(place: int, data: bytes) -> bytes:
         return b"HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n" if place == 0 else b""
 
-    async with Wire(world.running.port, damage=told_to_wait) as wire, connected(wire.url, waits) as client:
+    async with Wire(world.running.port, damage=busy_for_hours) as wire, connected(wire.url, waits) as client:
         with pytest.raises(Unavailable, match="503"):
             await client.export("u-1", tmp_path / "out.zip")
     assert not waits
@@ -329,10 +329,10 @@ async def test_who_is_told_to_wait_for_hours_is_not_kept_waiting(world: World, t
     ],
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    assert wait_of(header) == seconds
+    assert parse_retry_after(header) == seconds
 
 
-async def test_what_the_service_says_reaches_who_called(service: World, tmp_path: Path) -> None:
+async def test_the_services_own_words_are_in_the_error(service: World, tmp_path: Path) -> None:
     service.file("a.jsonl")
     async with connected(service.url("/"), []) as client:
         with pytest.raises(NotFound, match=r"^User not found \(404, request [0-9a-f]{32}\)$"):
@@ -347,7 +347,7 @@ async def test_what_the_service_says_reaches_who_called(service: World, tmp_path
             await anext(client.activity("u-1"))
 
 
-async def test_a_page_that_is_none_is_told(service: World) -> None:
+async def test_an_answer_that_is_no_page_is_an_error(service: World) -> None:
     async def answered(text: bytes) -> None:
         def sign_in(at: int, _data: bytes) -> bytes:
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text) if at == 0 else b""
@@ -393,7 +393,7 @@ async def test_whatever_a_users_id_is_it_is_one_segment(service: World, client: 
     assert (await client.export("ü 1?x=%41#", tmp_path / "out.zip")).files == 1
 
 
-async def test_a_disk_that_takes_no_more_is_told_and_nothing_stays(
+async def test_a_path_that_cannot_be_written_to_is_an_error_and_nothing_stays(
     service: World, client: Client, tmp_path: Path
 ) -> None:
     service.file("a.jsonl", NOISE)

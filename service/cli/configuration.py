@@ -1,0 +1,36 @@
+"""What the commands on the service's own machine share: the configuration file, and errors without a traceback."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def config_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--config`; the function gets `config`, the file that applies, or None where there is none."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=lambda _context, _option, file: file or _default_config(),
+        help=text,
+    )
+
+
+@contextmanager
+def operator_errors() -> Iterator[None]:
+    """Show what an operator can mend as one line."""
+    from service.catalog import CatalogError  # noqa: PLC0415
+    from service.cli.user_import import ImportRefused  # noqa: PLC0415
+    from service.config import ConfigError  # noqa: PLC0415
+
+    try:
+        yield
+    except (ConfigError, CatalogError, ImportRefused, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _default_config() -> Path | None:
+    path = Path("config.yaml")
+    return path if path.is_file() else None

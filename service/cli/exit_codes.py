@@ -1,0 +1,50 @@
+"""Exit codes: what a script can tell apart, and the part of each command's help that lists its own."""
+
+from collections.abc import Mapping
+
+FAILED = 1
+USAGE = 2  # click's own
+SKIPPED = 3
+NOT_ALLOWED = 4
+NOT_FOUND = 5
+UNAVAILABLE = 6
+BROKEN = 7
+CANNOT_SAVE = 8
+NOT_SOUND = 9
+INTERRUPTED = 130
+OUTPUT_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended
+TERMINATED = 143
+
+COMMON = {
+    0: "success",
+    FAILED: "the service refused the request",
+    USAGE: "the command line is wrong",
+    NOT_ALLOWED: "the token is unknown, expired or not an admin's",
+    UNAVAILABLE: "the service is busy or does not answer, after all retries",
+    INTERRUPTED: f"Ctrl-C ({TERMINATED}: SIGTERM)",
+    OUTPUT_CLOSED: "the program that reads the output has ended, such as `head`",
+}
+SHOWING = COMMON | {
+    NOT_FOUND: "no such user, session or directory",
+    BROKEN: "the response broke off, after all retries, or is damaged",
+}
+SAVING = SHOWING | {
+    CANNOT_SAVE: "the disk is full, or the directory cannot be written to",
+    INTERRUPTED: f"{COMMON[INTERRUPTED]}; no partial file has a final name",
+}
+EXPORTING = SAVING | {
+    FAILED: "the service refused the request, or users failed for different reasons",
+    SKIPPED: "success, but the service skipped files; they are listed",
+}
+EXAMINING = COMMON | {
+    0: "all is sound",
+    FAILED: "the URL is not that of the service, or its version is too old",
+    UNAVAILABLE: "the service is busy or does not answer",
+    NOT_SOUND: "something is wrong, or could not be determined",
+}
+
+
+def exit_codes_help(codes: Mapping[int, str]) -> str:
+    """The end of a command's help. `\\b` keeps click from wrapping the lines."""
+    lines = (f"  {code:<3}  {meaning}" for code, meaning in sorted(codes.items()))
+    return "\n".join(["\b", "Exit codes:", *lines])

@@ -1,0 +1,98 @@
+"""HTTP to one service: requests that carry the token, retries, and each failure as a ClientError.
+
+A temporary error is retried after the time that the server names (Retry-After), else after 1, 2, 4, ... seconds.
+Redirects are not followed: the token is for one server.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from service import __version__
+from service.client.errors import Refused, TemporaryError, Unavailable
+from service.client.responses import read_refusal
+
+T = TypeVar("T")
+
+BUFFER = 512 * 1024  # bytes received ahead of what is being saved
+LONGEST_WAIT = 600.0  # seconds; a server that asks for more is not waited for
+CONNECT_TIMEOUT = 30  # seconds
+READ_TIMEOUT = 300  # seconds without a byte; longer than an export waits for its slot
+
+OnRetry: TypeAlias = Callable[[TemporaryError, float], None]
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+
+class Connection:
+    """Call `open` before the first request, and `close` after the last."""
+
+    def __init__(self, url: str, token: str, *, retries: int, on_retry: OnRetry, sleep: Sleep = asyncio.sleep) -> None:
+        self._api = f"{url.rstrip('/')}/api/admin"
+        self._headers = {
+            hdrs.AUTHORIZATION: f"Bearer {token}",
+            hdrs.USER_AGENT: f"session-export/{__version__}",
+            hdrs.ACCEPT_ENCODING: "identity",
+        }
+        self._retries = retries
+        self._on_retry = on_retry
+        self._sleep = sleep
+
+    def open(self) -> None:
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
+            read_bufsize=BUFFER,
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    @asynccontextmanager
+    async def get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        also: Set[int] = frozenset(),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET `path`, which is below /api/admin and encoded. The status of the response is 2xx or in `also`."""
+        url = URL(f"{self._api}/{path}", encoded=True)
+        try:
+            response = await self._http.get(url, params=params, headers=headers, allow_redirects=False)
+        except aiohttp.ClientSSLError as error:
+            raise Refused(f"No safe connection to {url.origin()}: {error}.") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{url.origin()} does not answer: {error or type(error).__name__}.") from error
+        async with response:
+            if (response.ok and response.status < 300) or response.status in also:
+                yield response
+            else:
+                raise await read_refusal(response)
+
+    async def retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make an attempt, and again after each temporary error until the retries are used up."""
+        for tries in range(self._retries + 1):
+            try:
+                return await attempt()
+            except TemporaryError as error:
+                seconds = 2.0**tries if error.retry_after is None else error.retry_after
+                if tries == self._retries or seconds > LONGEST_WAIT:
+                    raise
+                self._on_retry(error, seconds)
+                await self._sleep(seconds)
+        raise AssertionError("unreachable")
+
+
+def path_segment(text: str) -> str:
+    """Any text as one segment of a path (RFC 3986 section 3.3; dots alone would be another path)."""
+    quoted = quote(text, safe="")
+    return quoted.replace(".", "%2E") if not text.strip(".") else quoted

@@ -1,0 +1,60 @@
+"""An export as a directory of its files. It has a temporary name until it is complete."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from service.client.disk import PART, disk_errors, short_name, write_all
+from service.client.members import Reader
+
+
+class ExtractedFiles:
+    """A destination of an export, and the target of its reader: files are written while they arrive, into a directory
+    beside `path`, which replaces it at the end. Files are readable by their owner alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.reader = Reader(self)
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._mtime = 0.0
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._part = Path(tempfile.mkdtemp(PART, f".{short_name(path.name)}.", path.parent))
+
+    def write(self, chunk: bytes) -> None:
+        with disk_errors(self._path):
+            self.reader.feed(chunk)
+
+    def begin(self, name: str, mtime: float) -> None:
+        """Open a new file. The reader has checked that the name is bare. An existing entry is never written to: it
+        could be a link, the same name again, or one that the file system does not tell apart from it by case."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._part / name, flags, 0o600), "wb", buffering=0)
+        self._mtime = mtime
+
+    def take(self, text: bytes) -> None:
+        assert self._file is not None  # noqa: S101 - `begin` comes first
+        write_all(self._file, text)
+
+    def end(self) -> None:
+        assert self._file is not None  # noqa: S101 - `begin` comes first
+        os.utime(self._file.fileno(), (self._mtime, self._mtime))
+        self._file.close()
+
+    def finish(self) -> None:
+        self.reader.close()
+        with disk_errors(self._path):
+            if not self._path.exists():
+                self._part.rename(self._path)
+                return
+            old = Path(tempfile.mkdtemp(PART, f".{short_name(self._path.name)}.", self._path.parent))
+            self._path.rename(old)  # a rename may replace an empty directory
+            self._part.rename(self._path)
+            shutil.rmtree(old)
+
+    def abandon(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        shutil.rmtree(self._part, ignore_errors=True)

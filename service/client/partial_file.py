@@ -1,0 +1,94 @@
+"""One session file as far as it has arrived, kept after a broken transfer so that the next one resumes it."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from service.client.disk import PART, disk_errors, short_name, write_all
+from service.client.errors import CannotSave
+
+RESUMABLE = re.compile(r"[A-Za-z0-9._-]{1,120}")  # an entity tag that can be kept in a file's name
+
+
+class PartialFile:
+    """Its name holds the entity tag of what it is a part of, so that bytes of two versions never come together.
+
+    A lock keeps other processes from writing to it. It is readable by its owner alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._part: Path | None = None
+        self.tag = ""
+        self.size = 0
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for found in self._parts():
+                self._open(found)
+                self.tag = found.name[len(self._prefix) : -len(PART)]
+                break
+
+    def restart(self, tag: str) -> None:
+        """Empty it. `tag` is an entity tag without its quotes, or "" for one that is weak or unknown: such a part
+        cannot be resumed."""
+        with disk_errors(self._path):
+            self.discard()
+            self.tag = tag if RESUMABLE.fullmatch(tag) else ""
+            self._open(self._path.parent / f"{self._prefix}{self.tag}{PART}")
+            assert self._file is not None  # noqa: S101 - just opened
+            self._file.truncate(0)
+            self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        assert self._file is not None  # noqa: S101 - `restart` or an old part came first
+        with disk_errors(self._path):
+            write_all(self._file, chunk)
+        self.size += len(chunk)
+
+    def finish(self) -> None:
+        """Give it its final name."""
+        assert self._part is not None  # noqa: S101 - as for `write`
+        with disk_errors(self._path):
+            self._part.replace(self._path)
+            self._part = None
+            self.close()
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        self.close()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file. It stays, unless it cannot be resumed."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            if self._part is not None and not self.tag:
+                self._part.unlink(missing_ok=True)
+
+    @property
+    def _prefix(self) -> str:
+        """Unique to this session file: no session file's name has a tilde."""
+        return f".{short_name(self._path.name)}~"
+
+    def _parts(self) -> Iterator[Path]:
+        for path in sorted(self._path.parent.iterdir()):
+            tag = path.name.removeprefix(self._prefix).removesuffix(PART)
+            if path.name == f"{self._prefix}{tag}{PART}" and RESUMABLE.fullmatch(tag) and path.is_file():
+                yield path
+
+    def _open(self, part: Path) -> None:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._part = part
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise CannotSave(f"{self._path}: another process is downloading it.") from None
+        self.size = os.fstat(descriptor).st_size
