@@ -6,7 +6,8 @@ from aiohttp import web
 
 from service.api.parts import AUDIT
 from service.auth import USERS
-from service.catalog import CatalogError, Event
+from service.catalog import CatalogError, Event, Result
+from service.catalog.actions import ACTIVITY_READ
 from service.http.pages import PageQuery, page_response
 from service.http.requests import ACTOR, REQUEST_ID, client_of
 from service.sessions import UserNotFound
@@ -32,10 +33,10 @@ async def _note_access(request: web.Request, user_id: str, query: PageQuery, row
     client = client_of(request)
     event = Event(
         user_id=request[ACTOR].user_id,
-        action="admin.user_activity_read",
+        action=ACTIVITY_READ,
         resource=f"users/{user_id}/activity",
         params={"target_user_id": user_id, "limit": query.limit, "offset": query.offset, "row_count": row_count},
-        result="success",
+        result=Result.SUCCESS,
         correlation_id=request[REQUEST_ID],
         client_ip=client.ip,
         client_kind=client.kind,

@@ -11,13 +11,16 @@ from aiofiles.threadpool.binary import AsyncFileIO
 from aiohttp import hdrs, web
 
 from service.api.parts import FILES_POOL, SESSIONS
+from service.catalog.actions import DOWNLOAD
 from service.http.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
 from service.http.disposition import attachment
 from service.http.problems import Problem
 from service.pools import Pool, settle
 from service.sessions import UserSessions
 from service.store import SESSION_FILE, InvalidName, OpenFile, Truncated, Unreadable
-from service.transfers.transfer import TRANSFERS, Record
+from service.transfers.record import SingleRecord
+from service.transfers.transfer import TRANSFERS
+from service.transfers.volume import Volume
 
 CHUNK = 1024 * 1024  # bytes; a quarter of it takes three times as long
 
@@ -124,15 +127,16 @@ def _range(request: web.Request, validators: Validators, file: OpenFile) -> rang
         ) from None
 
 
-def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted: range) -> Record:
+def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted: range) -> SingleRecord:
     params: dict[str, Any] = {"username": sessions.username, "session_file": file.name, "bytes": len(wanted)}
     if hdrs.RANGE in request.headers:
         params["range"] = _printable(request.headers[hdrs.RANGE][:200])
-    return Record(
-        action="session_download",
+    return SingleRecord(
+        action=DOWNLOAD,
         resource=f"users/{sessions.user.id}/sessions/{file.name}",
-        announced=params,
-        counted=lambda: params,
+        params=params,
+        announced=Volume(total_bytes=len(wanted)),
+        volume=lambda sent: Volume(total_bytes=sent, bytes_sent=sent),
     )
 
 

@@ -9,6 +9,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from service.api.parts import DEFLATE_POOL, EXPORT_POOL, SESSIONS, SETTINGS
 from service.archive import Archive, Compression, streamed
+from service.catalog.actions import EXPORT
 from service.http.disposition import attachment
 from service.http.problems import Problem
 from service.http.query import Query
@@ -16,7 +17,9 @@ from service.http.requests import ACTOR, who
 from service.sessions import UserSessions
 from service.store import Listing, Skipped
 from service.transfers.admission import ADMISSION
-from service.transfers.transfer import TRANSFERS, Record
+from service.transfers.record import SingleRecord
+from service.transfers.transfer import TRANSFERS
+from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -78,21 +81,13 @@ def _response(sessions: UserSessions, listing: Listing) -> web.StreamResponse:
     return response
 
 
-def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Record:
-    return Record(
-        action="session_bulk_download",
+def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> SingleRecord:
+    return SingleRecord(
+        action=EXPORT,
         resource=f"users/{sessions.user.id}/sessions",
-        announced={
-            "username": sessions.username,
-            "file_count": len(listing.sizes),
-            "total_bytes": listing.total_bytes,
-        },
-        counted=lambda: {
-            "username": sessions.username,
-            "file_count": archive.file_count,
-            "total_bytes": archive.total_bytes,
-            "skipped": len(archive.skipped),
-        },
+        params={"username": sessions.username},
+        announced=Volume(file_count=len(listing.sizes), total_bytes=listing.total_bytes),
+        volume=lambda sent: Volume(archive.file_count, archive.total_bytes, len(archive.skipped), sent),
     )
 
 

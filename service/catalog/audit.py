@@ -1,7 +1,7 @@
 """The table `audit_log`: who did what, and how it ended. Rows are only ever added.
 
-A download leaves two rows: `<action>_started` before its first byte and `<action>` with the outcome. They share
-user, resource and correlation id; a started row that found no partner is one whose server died.
+The rows of one transfer share the caller and the correlation id. A started row without an outcome is one whose server
+died.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service.catalog.actions import TRANSFERS, Action, Result
 from service.catalog.database import CatalogError, Cursor, Database, now, utc
 from service.pools import settle
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = ("session_bulk_download", "session_download")
 MAX_INTEGER = 2**31 - 1  # of the column duration_ms: 24 days in milliseconds
 
 ADD = """
     INSERT INTO audit_log (id, timestamp, user_id, action, resource, params, result, duration_ms, params_before,
                            client_ip, client_kind, correlation_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 PAGE = """
     SELECT id, epoch_us(timestamp) AS us, user_id, action, resource, params, result, duration_ms, params_before,
@@ -70,17 +70,18 @@ UNFINISHED = """
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is to be written down. `duration_ms` is milliseconds."""
+    """A row to be written. `duration_ms` is milliseconds; `params_before` is what a change replaced."""
 
     user_id: str | None
-    action: str
+    action: Action
     resource: str
     params: dict[str, Any]
-    result: str
+    result: Result
     correlation_id: str | None
     client_ip: str | None = None
     client_kind: str | None = None
     duration_ms: int | None = None
+    params_before: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,50 +105,54 @@ class AuditRow:
 class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.failures = 0  # rows that could not be written, since the start
-        self._owed: list[tuple[Event, datetime]] = []  # with the time at which it happened
-        self._paying = threading.Lock()  # whoever holds it writes what is owed
+        self.failures = 0  # writes that failed, since the start
+        self._pending: list[tuple[list[Event], datetime]] = []  # with the time at which it happened
+        self._flushing = threading.Lock()  # one thread writes the pending rows
 
     async def write(self, event: Event) -> None:
-        """Add a row; it is on disk when this returns. Raises CatalogError.
+        """Add one row; see `write_all`."""
+        await self.write_all([event])
 
-        Whoever is cancelled meanwhile (its client left) waits for the row all the same; CancelledError means that it
-        is on disk.
+    async def write_all(self, events: list[Event]) -> None:
+        """Add rows, all or none; they are on disk when this returns. Raises CatalogError.
+
+        If the caller is cancelled, it waits for the write first: CancelledError means that the rows are on disk.
         """
+        happened = now()
 
         def work(cursor: Cursor) -> None:
-            _add(cursor, event, now())
-            with contextlib.suppress(CatalogError):  # this row is on disk, the others stay owed
-                self._pay(cursor)
+            _add_all(cursor, events, happened)
+            with contextlib.suppress(CatalogError):  # these rows are on disk, the others stay pending
+                self._flush(cursor)
 
+        writing = self._database.run(work)
         try:
-            row = self._database.run(work)
             try:
-                await asyncio.shield(row)
+                await asyncio.shield(writing)
             except asyncio.CancelledError:
-                await settle(row)
-                row.result()
+                await settle(writing)
+                writing.result()
                 raise
         except CatalogError:
             self.failures += 1
             raise
 
-    def owe(self, event: Event) -> None:
-        """Keep a row that could not be written; the next one that can be brings it along, or `pay` does."""
-        self._owed.append((event, now()))
+    def keep_pending(self, events: list[Event]) -> None:
+        """Keep rows that could not be written. The next successful write takes them along, or `write_pending` does."""
+        self._pending.append((events, now()))
 
-    async def pay(self) -> int:
-        """Write the rows that are owed, as far as that is possible. Returns how many are left; raises nothing."""
-        if self._owed:
-            with contextlib.suppress(CatalogError):  # what is returned says it
-                await self._database.run(self._pay)
-        return len(self._owed)
+    async def write_pending(self) -> int:
+        """Try to write the pending rows; returns how many are left. Raises nothing."""
+        if self._pending:
+            with contextlib.suppress(CatalogError):  # the rows stay pending, and the result says so
+                await self._database.run(self._flush)
+        return sum(len(events) for events, _ in self._pending)
 
-    def _pay(self, cursor: Cursor) -> None:
-        with self._paying:
-            while self._owed:
-                _add(cursor, *self._owed[0])
-                del self._owed[0]
+    def _flush(self, cursor: Cursor) -> None:
+        with self._flushing:
+            while self._pending:
+                _add_all(cursor, *self._pending[0])
+                del self._pending[0]
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
         """A page of what the user did, newest first. Raises CatalogError."""
@@ -159,21 +164,29 @@ class AuditLog:
         return total
 
     async def close_unfinished(self) -> int:
-        """Give each download that a dead server left open the outcome `interrupted`; returns how many there were.
+        """Write the outcome `interrupted` for each transfer that a dead server left; returns how many there were.
 
-        What nobody can know any more (how much was sent) is null, and the duration is the time until now, an upper
-        bound. Only for the start: a download that is running has no outcome either. Raises CatalogError.
+        The counted numbers are unknown and null; the duration is the time until now, an upper bound. Only for the
+        start: a transfer that is running has no outcome either. Raises CatalogError.
         """
 
         def work(cursor: Cursor) -> int:
-            actions = [action + suffix for action in DOWNLOADS for suffix in ("", "_started")]
-            rows = cursor.query(UNFINISHED, [*actions, *actions])
-            with cursor.transaction():
-                for row in rows:
-                    _add(cursor, _interrupted(row), now())
+            names = [action.row_name(result) for action in TRANSFERS for result in (Result.SUCCESS, Result.STARTED)]
+            rows = cursor.query(UNFINISHED, [*names, *names])
+            _add_all(cursor, [_interrupted(row) for row in rows], now())
             return len(rows)
 
         return await self._database.run(work)
+
+
+def _add_all(cursor: Cursor, events: list[Event], happened: datetime) -> None:
+    """All or none."""
+    if len(events) == 1:
+        _add(cursor, events[0], happened)
+    else:
+        with cursor.transaction():
+            for event in events:
+                _add(cursor, event, happened)
 
 
 def _add(cursor: Cursor, event: Event, happened: datetime) -> None:
@@ -184,11 +197,12 @@ def _add(cursor: Cursor, event: Event, happened: datetime) -> None:
             uuid.uuid4().hex,
             happened,
             event.user_id,
-            event.action,
+            event.action.row_name(event.result),
             event.resource,
             json.dumps(event.params),
-            event.result,
+            event.result.value,
             duration,
+            None if event.params_before is None else json.dumps(event.params_before),
             event.client_ip,
             event.client_kind,
             event.correlation_id,
@@ -207,10 +221,8 @@ def _decoded(text: str | None) -> Any:
 
 
 def _interrupted(started: dict[str, Any]) -> Event:
-    action = started["action"].removesuffix("_started")
-    unknown: dict[str, None] = {"bytes_sent": None}
-    if action == "session_bulk_download":
-        unknown |= {"total_bytes": None, "skipped": None}
+    """The outcome for a row of UNFINISHED."""
+    action = next(action for action in TRANSFERS if action.row_name(Result.STARTED) == started["action"])
     began = utc(started["us"])
     assert began is not None  # noqa: S101 - the column is NOT NULL
     elapsed = now() - began.replace(tzinfo=None)
@@ -218,8 +230,8 @@ def _interrupted(started: dict[str, Any]) -> Event:
         user_id=started["user_id"],
         action=action,
         resource=started["resource"],
-        params=(_decoded(started["params"]) or {}) | unknown,
-        result="interrupted",
+        params=(_decoded(started["params"]) or {}) | dict.fromkeys(action.counted),
+        result=Result.INTERRUPTED,
         correlation_id=started["correlation_id"],
         client_ip=started["client_ip"],
         client_kind=started["client_kind"],

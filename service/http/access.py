@@ -95,7 +95,7 @@ def _tell(level: int, fields: dict[str, Any]) -> None:
 
 def _observe(observer: Observer, stream: Stream, began: float, seconds: float) -> None:
     first_byte = None if stream.first_byte_at is None else stream.first_byte_at - began
-    observer.transfer(stream.action, stream.outcome or "", seconds, first_byte, stream.bytes_sent)
+    observer.transfer(stream.kind, stream.outcome or "", seconds, first_byte, stream.bytes_sent)
 
 
 def _status(request: web.Request, response: web.StreamResponse | None) -> int:

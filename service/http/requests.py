@@ -50,10 +50,13 @@ CLIENT = web.RequestKey("client", Client)
 class Stream(Protocol):
     """A response body that is sent piece by piece and has an outcome of its own."""
 
-    action: str
+    kind: str
     bytes_sent: int
     first_byte_at: float | None  # of `time.monotonic`
-    outcome: str | None  # None until it is known
+
+    @property
+    def outcome(self) -> str | None:
+        """None until it is known."""
 
 
 STREAM = web.RequestKey[Stream]("stream")
@@ -65,8 +68,8 @@ class Observer(Protocol):
     def request(self, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route` is the route's pattern."""
 
-    def transfer(self, action: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
-        """A stream ended; `first_byte` is the seconds until that was sent, where one was."""
+    def transfer(self, kind: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
+        """A stream of this kind ended; `first_byte` is the seconds until that was sent, where one was."""
 
     def gauge(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
         """A figure that goes up and down, read when the metrics are fetched."""

@@ -33,9 +33,11 @@ from service.server.readings import watch_parts
 from service.sessions import Sessions
 from service.store import LocalStore
 from service.transfers.admission import ADMISSION, Admission
-from service.transfers.transfer import LONG, TRANSFERS, Transfers, refuse_while_stopping
+from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS, Transfers, refuse_while_stopping
 
 log = logging.getLogger(__name__)
+
+FLUSH_INTERVAL = 15  # seconds between two attempts to write pending audit rows
 
 
 def build_app(settings: Settings) -> web.Application:
@@ -61,7 +63,7 @@ def build_app(settings: Settings) -> web.Application:
     add_routes(app.router)
     app.on_response_prepare.append(mark_prepared)
     # Closed in the opposite order.
-    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress])
+    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress, _pending_rows])
     app.on_shutdown.append(_stop)
     return app
 
@@ -114,8 +116,8 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
     if unfinished:
         log.warning("downloads that a dead server left unfinished, now in the audit log as interrupted: %d", unfinished)
     yield
-    if owed := await app[AUDIT].pay():
-        log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", owed)
+    if pending := await app[AUDIT].write_pending():
+        log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", pending)
     database.close()
 
 
@@ -143,15 +145,27 @@ async def _metrics(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _progress(app: web.Application) -> AsyncIterator[None]:
-    async def say_how_far() -> None:
+    async def log_progress() -> None:
         while True:
-            await asyncio.sleep(LONG / 4)
-            app[TRANSFERS].say_how_far()
-            await app[AUDIT].pay()  # nobody else may write for long
+            await asyncio.sleep(PROGRESS_INTERVAL / 4)
+            app[TRANSFERS].log_progress()
 
-    saying = asyncio.create_task(say_how_far())
+    logging_progress = asyncio.create_task(log_progress())
     yield
-    saying.cancel()
+    logging_progress.cancel()
+
+
+async def _pending_rows(app: web.Application) -> AsyncIterator[None]:
+    """Other requests take pending audit rows along when they write; on a quiet service this task writes them."""
+
+    async def write_pending() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_INTERVAL)
+            await app[AUDIT].write_pending()
+
+    writing = asyncio.create_task(write_pending())
+    yield
+    writing.cancel()
 
 
 async def _stop(app: web.Application) -> None:

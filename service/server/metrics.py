@@ -19,10 +19,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from service import __version__
+from service.catalog.actions import KINDS, OUTCOMES
 from service.pools import Pool
-
-KINDS = {"session_bulk_download": "export", "session_download": "download"}  # by the audit log's action
-OUTCOMES = ("success", "aborted", "error", "interrupted")
 
 # Upper bounds of the buckets, in seconds, but RATES in bytes a second.
 REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,17 +54,16 @@ class Metrics:
         self._lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", LAG)
         build = Gauge("session_export_build_info", "The version that runs.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
-        for kind in KINDS.values():  # so that a first event is seen as a rise from 0
+        for kind in KINDS:  # so that a first event is seen as a rise from 0
             for outcome in OUTCOMES:
-                self._transfers.labels(kind, outcome)
+                self._transfers.labels(kind, outcome.value)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route` is the route's pattern."""
         self._requests.observe(route, status, seconds)
 
-    def transfer(self, action: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
-        """A transfer ended; `first_byte` is the seconds until that was sent, where one was."""
-        kind = KINDS.get(action, "other")
+    def transfer(self, kind: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
+        """A transfer of this kind ended; `first_byte` is the seconds until that was sent, where one was."""
         self._transfers.labels(kind, outcome).inc()
         self._seconds.labels(kind).observe(seconds)
         if first_byte is not None:

@@ -1,54 +1,43 @@
-"""How a stream is sent and accounted for. Every byte of a session leaves through `Transfers.send`.
+"""Sending a response body and auditing it. Every byte of a session leaves through `Transfers.send`.
 
-Two promises are kept here. No row, no bytes: the `_started` row is on disk before the first byte is sent. No whole
-response without its row: the end of the body is held back until the row with the outcome is on disk.
+It keeps two promises. No row, no bytes: the started row is on disk before the first byte is sent. No complete
+response without its row: the last bytes are held back until the row with the outcome is on disk.
 
-After the first byte the only way to fail is to raise, so that the connection breaks; a normal return would end a
-truncated body like a whole one.
+After the first byte the only way to fail is to raise, which breaks the connection. To return normally would end a
+truncated body as if it were complete.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Container
+from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.catalog import AuditLog, CatalogError, Event
+from service.catalog import AuditLog, CatalogError, Event, Result
 from service.http.problems import Problem
 from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, route_pattern, who
 from service.pools import settle
 from service.store import StoreError, Truncated, Unreadable
-from service.transfers.stall import cut_off_when_stalled
+from service.transfers.record import Entry, Record
+from service.transfers.stall import abort_when_stalled
 from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
 
-# Bytes that are held back until the outcome is on disk: enough that nothing takes the rest for the whole (a ZIP's end
-# is in them), and no more, since what comes before must have left when the row says "success".
+# Bytes that are held back until the outcome is on disk: enough that no client takes the rest for a complete response
+# (the end of a ZIP is in them), and no more, since everything before must have left when the row says "success".
 TAIL = 1024
-MOMENT = 1  # seconds that they have when the service stops
+TAIL_TIMEOUT = 1  # seconds that a stopping service waits for the tail to be sent
 
-LONG = 60  # seconds after which, and then each time, a transfer says how far it is
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the audit log is to say of a transfer: the parameters before it begins, and those once it has ended."""
-
-    action: str
-    resource: str
-    announced: dict[str, Any]
-    counted: Callable[[], dict[str, Any]]
+PROGRESS_INTERVAL = 60  # seconds between two log lines about the same transfer
 
 
 class Stopping(Problem):
-    """The service is about to end and begins nothing any more."""
+    """The service is stopping and begins nothing new."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -59,67 +48,68 @@ class Stopping(Problem):
 
 
 class Transfer:
-    """One response under way."""
+    """One response that is being sent."""
 
     def __init__(self, request: web.Request, response: web.StreamResponse, record: Record) -> None:
         self.request = request
         self.response = response
         self.record = record
-        self.action = record.action
+        self.kind = record.action.kind or record.action.name
         self.bytes_sent = 0
         self.first_byte_at: float | None = None  # of `time.monotonic`
-        self.outcome: str | None = None
+        self.outcome: Result | None = None
         self.interrupted = False
-        self.ending = False  # the row with "success" is on its way, and then the last bytes
+        self.sending_tail = False  # the row with "success" is being written, and then the tail is sent
         self._task = asyncio.current_task()
         self._began = time.monotonic()
-        self._told = self._began
+        self._last_progress = self._began
+
+    @property
+    def resource(self) -> str:
+        return self.record.started().resource
 
     def interrupt(self) -> None:
-        """Break it off because the server stops; one whose row says "success" gets a moment to send its end."""
+        """Break it off because the service stops. If its row may say "success" already, it has a moment to finish."""
         self.interrupted = True
         if self._task is not None:
-            asyncio.get_running_loop().call_later(MOMENT if self.ending else 0, self._task.cancel)
+            delay = TAIL_TIMEOUT if self.sending_tail else 0
+            asyncio.get_running_loop().call_later(delay, self._task.cancel)
 
     def started(self) -> Event:
-        return self._event(f"{self.record.action}_started", "started", self.record.announced, None)
+        return self._event(self.record.started(), Result.STARTED, None)
 
-    def ended(self, outcome: str, still_to_send: int = 0) -> Event:
-        params = self.record.counted() | {"bytes_sent": self.bytes_sent + still_to_send}
-        return self._event(self.record.action, outcome, params, int((time.monotonic() - self._began) * 1000))
+    def ended(self, outcome: Result, still_to_send: int = 0) -> list[Event]:
+        """The rows with the outcome. `still_to_send` is how many bytes are sent after they are written."""
+        entries = self.record.ended(self.record.volume(self.bytes_sent + still_to_send))
+        duration_ms = int((time.monotonic() - self._began) * 1000)
+        return [self._event(entry, outcome, duration_ms) for entry in entries]
 
     def volume(self) -> Volume:
         """What went through so far."""
-        counted = self.record.counted()
-        return Volume(
-            bytes_read=counted.get("total_bytes", self.bytes_sent),
-            bytes_sent=self.bytes_sent,
-            members=counted.get("file_count", 0),
-            skipped=counted.get("skipped", 0),
-        )
+        return self.record.volume(self.bytes_sent)
 
-    def say_how_far(self, now: float) -> None:
-        """A line for the log, if the last one is old. `now` is that of `time.monotonic`."""
-        if now - self._told < LONG:
+    def log_progress(self, now: float) -> None:
+        """Write a log line unless there was one within the interval. `now` is of `time.monotonic`."""
+        if now - self._last_progress < PROGRESS_INTERVAL:
             return
-        self._told = now
+        self._last_progress = now
         seconds = now - self._began
         log.info(
             "%s to %s: %s after %d s",
-            self.record.resource,
+            self.resource,
             who(self.request),
             self.volume().progress(self.record.announced, seconds),
             seconds,
             extra={"request_id": self.request[REQUEST_ID]},
         )
 
-    def _event(self, action: str, result: str, params: dict[str, Any], duration_ms: int | None) -> Event:
+    def _event(self, entry: Entry, result: Result, duration_ms: int | None) -> Event:
         client = client_of(self.request)
         return Event(
             user_id=self.request[ACTOR].user_id,
-            action=action,
-            resource=self.record.resource,
-            params=params,
+            action=self.record.action,
+            resource=entry.resource,
+            params=entry.params,
             result=result,
             correlation_id=self.request[REQUEST_ID],
             client_ip=client.ip,
@@ -128,17 +118,17 @@ class Transfer:
         )
 
     async def write(self, piece: bytes) -> None:
-        """Hand a piece to the kernel, the headers before the first one; waits while the client takes nothing."""
+        """Hand a piece to the kernel, before the first one the headers. Waits while the client reads nothing."""
         await self.response.prepare(self.request)  # sends the headers, once
         await self.response.write(piece)
-        await self.request.writer.drain()  # aiohttp itself does this only for what is large
+        await self.request.writer.drain()  # aiohttp itself drains only after large writes
         if self.first_byte_at is None:
             self.first_byte_at = time.monotonic()
         self.bytes_sent += len(piece)
 
 
 class Transfers:
-    """All transfers under way."""
+    """All running transfers of the service."""
 
     def __init__(self, audit: AuditLog, stall_timeout: float) -> None:
         self._audit = audit
@@ -159,27 +149,30 @@ class Transfers:
     ) -> web.StreamResponse:
         """Send the body as the response, with its two audit rows. Closes `body`.
 
-        Raises CatalogError, before anything is sent, when the first row cannot be written, Stopping, and, without any
-        row, ConnectionResetError when the client left before. Whatever else breaks the connection off has its row.
+        Raises before anything is sent: CatalogError if the started row cannot be written, Stopping, and
+        ConnectionResetError if the client has disconnected already. Every other failure has its row with the outcome.
         """
         transfer = request[STREAM] = Transfer(request, response, record)
         async with aclosing(body):
             if self.stopping:
                 raise Stopping
             if request.transport is None:
-                raise ConnectionResetError("the client left before anything was begun")
+                raise ConnectionResetError("the client disconnected before the transfer began")
             self._running.add(transfer)
             self._idle.clear()
             watch = asyncio.create_task(
-                cut_off_when_stalled(request, record.resource, lambda: transfer.bytes_sent, self._stall_timeout)
+                abort_when_stalled(request, transfer.resource, lambda: transfer.bytes_sent, self._stall_timeout)
             )
-            first = asyncio.ensure_future(anext(body, b""))  # made while the row is on its way to the disk
+            # The first piece is made while the started row is written. Nothing is sent before `_announce` returns.
+            first = asyncio.ensure_future(anext(body, b""))
             try:
                 await self._announce(transfer)
                 await self._send(transfer, first, body)
             finally:
+                # In this order: a generator cannot be closed while it runs, so `first` must end before `aclosing` acts;
+                # and `stop` waits for `_idle`, so it is set only after all rows are written.
                 first.cancel()
-                await settle(first)  # a generator cannot be closed while it runs
+                await settle(first)
                 watch.cancel()
                 self._running.discard(transfer)
                 self._ended += transfer.volume()
@@ -189,33 +182,33 @@ class Transfers:
 
     @property
     def volume(self) -> Volume:
-        """What went through since the start, in transfers under way too."""
+        """What went through since the start, running transfers included."""
         return sum((transfer.volume() for transfer in self._running), self._ended)
 
     @property
     def running(self) -> int:
-        """How many are under way."""
+        """How many are running."""
         return len(self._running)
 
-    def say_how_far(self) -> None:
-        """For the log: each transfer that takes long says how far it is. To be called more often than once a minute."""
+    def log_progress(self) -> None:
+        """Log how far the long transfers are. Call it more often than every PROGRESS_INTERVAL."""
         for transfer in self._running:
-            transfer.say_how_far(time.monotonic())
+            transfer.log_progress(time.monotonic())
 
     async def idle(self) -> None:
-        """Wait until none is under way and the rows of all are written."""
+        """Wait until none is running and the rows of all are written."""
         await self._idle.wait()
 
-    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - a deadline, after which others are broken off
-        """Begin no more; let what is running end for `timeout` seconds, or until `hurry` is called; then break it off
-        and wait for its rows."""
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it bounds the transfers, not this call
+        """Refuse new transfers. Wait `timeout` seconds, or until `hurry` is called, for the running ones to end; then
+        break them off and wait for their rows."""
         self.stopping = True
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, self._hurried)]
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         if self._running:
-            log.warning("breaking off the transfers that have not ended: %d", len(self._running))
+            log.warning("transfers that are still running and are broken off now: %d", len(self._running))
         for transfer in self._running:
             transfer.interrupt()
         await self.idle()
@@ -225,7 +218,7 @@ class Transfers:
         self._hurried.set()
 
     async def _announce(self, transfer: Transfer) -> None:
-        """Write the first row. Whoever is cancelled meanwhile may have left it there, so it gets its outcome."""
+        """Write the started row. On cancellation the row is on disk all the same, so it gets its outcome."""
         try:
             await self._audit.write(transfer.started())
         except asyncio.CancelledError as error:
@@ -234,31 +227,34 @@ class Transfers:
 
     async def _send(self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]) -> None:
         try:
-            last = await self._send_all_but_the_last(transfer, first, body)
-            transfer.ending = True
-            try:
-                await self._audit.write(transfer.ended("success", still_to_send=len(last)))
-            except asyncio.CancelledError:
-                transfer.outcome = "success"  # the row is on disk, and a second one would contradict it
-                raise
-            transfer.outcome = "success"
-            await transfer.write(last)
+            tail = await self._send_all_but_the_tail(transfer, first, body)
+            transfer.sending_tail = True
+            await self._write_success(transfer, len(tail))
+            await transfer.write(tail)
             await transfer.response.write_eof()
         except BaseException as error:
             if transfer.outcome is None:
                 await self._write_failure(transfer, error)
             raise
 
-    async def _send_all_but_the_last(
+    async def _write_success(self, transfer: Transfer, still_to_send: int) -> None:
+        try:
+            await self._audit.write_all(transfer.ended(Result.SUCCESS, still_to_send))
+        except asyncio.CancelledError:
+            transfer.outcome = Result.SUCCESS  # the row is on disk, and a second outcome would contradict it
+            raise
+        transfer.outcome = Result.SUCCESS
+
+    async def _send_all_but_the_tail(
         self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]
     ) -> bytes:
         transport = transfer.request.transport
         if transport is None:
-            raise ConnectionResetError("the client left before the response began")
-        # So that a write ends when the kernel has all of it: nothing piles up here, and "sent" means it.
+            raise ConnectionResetError("the client disconnected before the response began")
+        # A write returns once the kernel has all of it: nothing is buffered in this process, and `bytes_sent` is exact.
         transport.set_write_buffer_limits(high=0)
         held = await first
-        if len(held) > 1:  # it may be all there is for a while: the first byte leaves at once
+        if len(held) > 1:  # the next piece may take a while, so the first byte is sent at once
             await transfer.write(held[:1])
             held = held[1:]
         async for piece in body:
@@ -268,29 +264,22 @@ class Transfers:
             await transfer.write(held[:-TAIL])
             held = held[-TAIL:]
         if transport.is_closing():
-            raise ConnectionResetError("the client left")
+            raise ConnectionResetError("the client disconnected")
         return held
 
     async def _write_failure(self, transfer: Transfer, cause: BaseException) -> None:
         outcome = transfer.outcome = _outcome(transfer, cause)
-        if outcome == "error":
-            log.error(
-                "%s to %s is broken off after %d bytes: %s%s",
-                transfer.record.resource,
-                who(transfer.request),
-                transfer.bytes_sent,
-                f"{cause.name}: " if isinstance(cause, Truncated | Unreadable) and cause.name else "",
-                cause,
-                exc_info=None if isinstance(cause, StoreError | CatalogError) else cause,
-            )
-        ended = transfer.ended(outcome)
+        if outcome == Result.ERROR:
+            _log_failure(transfer, cause)
+        events = transfer.ended(outcome)
         try:
-            await self._audit.write(ended)
+            await self._audit.write_all(events)
         except CatalogError as error:
-            self._audit.owe(ended)
-            log.error(  # noqa: TRY400 - the database's own sentence says all
-                "the outcome of %s to %s is not in the audit log yet; it will be once that takes rows again: %s",
-                transfer.record.resource,
+            self._audit.keep_pending(events)
+            log.error(  # noqa: TRY400 - the message of the database is enough
+                "the outcome of %s to %s is not in the audit log yet; it is written once the catalog takes rows again: "
+                "%s",
+                transfer.resource,
                 who(transfer.request),
                 error,
             )
@@ -299,11 +288,24 @@ class Transfers:
 TRANSFERS = web.AppKey("transfers", Transfers)
 
 
-def _outcome(transfer: Transfer, cause: BaseException) -> str:
+def _outcome(transfer: Transfer, cause: BaseException) -> Result:
     if transfer.interrupted:
-        return "interrupted"
-    # Sources raise StoreError: a ConnectionError is the client's, and so is a cancellation that is not ours.
-    return "aborted" if isinstance(cause, ConnectionError | asyncio.CancelledError) else "error"
+        return Result.INTERRUPTED
+    # Sources raise StoreError, so a ConnectionError comes from the client. So does a cancellation that is not ours.
+    return Result.ABORTED if isinstance(cause, ConnectionError | asyncio.CancelledError) else Result.ERROR
+
+
+def _log_failure(transfer: Transfer, cause: BaseException) -> None:
+    file = f"{cause.name}: " if isinstance(cause, Truncated | Unreadable) and cause.name else ""
+    log.error(
+        "%s to %s is broken off after %d bytes: %s%s",
+        transfer.resource,
+        who(transfer.request),
+        transfer.bytes_sent,
+        file,
+        cause,
+        exc_info=None if isinstance(cause, StoreError | CatalogError) else cause,
+    )
 
 
 def refuse_while_stopping(health_routes: Container[str]) -> Middleware:

@@ -1,30 +1,32 @@
-"""How much went through: of one transfer, or of all."""
+"""The numbers of one transfer, or of all."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Bytes of sessions that were read, bytes of bodies that were sent, files put into archives and left out."""
+    """Files put into an archive, bytes of session files that were read, files skipped, and bytes of bodies sent.
 
-    bytes_read: int = 0
-    bytes_sent: int = 0
-    members: int = 0
+    The names are those of the audit rows' parameters.
+    """
+
+    file_count: int = 0
+    total_bytes: int = 0
     skipped: int = 0
+    bytes_sent: int = 0
 
     def __add__(self, other: "Volume") -> "Volume":
         return Volume(
-            self.bytes_read + other.bytes_read,
-            self.bytes_sent + other.bytes_sent,
-            self.members + other.members,
+            self.file_count + other.file_count,
+            self.total_bytes + other.total_bytes,
             self.skipped + other.skipped,
+            self.bytes_sent + other.bytes_sent,
         )
 
-    def progress(self, announced: Mapping[str, Any], seconds: float) -> str:
-        """How far it is, of what was announced for the audit log."""
-        total = announced.get("total_bytes", announced.get("bytes", 0))
-        files = f" and {self.members} of {announced['file_count']} files" if "file_count" in announced else ""
+    def progress(self, announced: "Volume", seconds: float) -> str:
+        """How much of what was announced is done, for the log."""
+        files = f" and {self.file_count} of {announced.file_count} files" if announced.file_count else ""
         rate = self.bytes_sent / seconds / 1e6
-        return f"{self.bytes_read} of {total} bytes{files} read, {self.bytes_sent} sent, {rate:.1f} MB/s"
+        return (
+            f"{self.total_bytes} of {announced.total_bytes} bytes{files} read, {self.bytes_sent} sent, {rate:.1f} MB/s"
+        )

@@ -15,7 +15,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
-from service.catalog import AuditLog, Database, Event
+from service.catalog import AuditLog, Database, Event, Result
+from service.catalog.actions import EXPORT
 from service.pools import Pool
 from tests.bench import table
 from tests.bench.measure import Client
@@ -107,8 +108,8 @@ async def write_until_killed(path: Path) -> None:
     params = {"username": "alice", "file_count": 200, "total_bytes": 281_000_000}
     number = 0
     while not log.exists() or log.stat().st_size < 1_600_000:
-        for action in ("session_bulk_download_started", "session_bulk_download")[: 1 if number % 100 == 0 else 2]:
-            await audit.write(Event("admin1", action, "users/u-1/sessions", params, "any", f"killed-{number}"))
+        for result in (Result.STARTED, Result.SUCCESS)[: 1 if number % 100 == 0 else 2]:
+            await audit.write(Event("admin1", EXPORT, "users/u-1/sessions", params, result, f"killed-{number}"))
         number += 1
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Usage, User, Users
+from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Result, Usage, User, Users
+from service.catalog.actions import ACTIVITY_READ, DOWNLOAD, EXPORT
 from service.pools import Pool
 
 FOREIGN_TABLES = """
@@ -43,7 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def event(number: int = 0) -> Event:
-    return Event(f"user{number}", "action", "resource", {"n": number}, "success", f"id{number}")
+    return Event(f"user{number}", ACTIVITY_READ, "resource", {"n": number}, Result.SUCCESS, f"id{number}")
 
 
 async def test_the_schema_is_made_at_the_first_start_and_kept(tmp_path: Path) -> None:
@@ -130,6 +131,28 @@ async def test_writes_from_many_tasks_are_all_kept(database: Database) -> None:
         assert len(rows) == counts[number % 7]
 
 
+async def test_several_rows_are_written_all_or_none(database: Database) -> None:
+    audit = AuditLog(database)
+    params = {"username": "a"}
+    events = [Event("u", EXPORT, f"users/{n}/sessions", params, Result.SUCCESS, "id") for n in range(50)]
+    await audit.write_all(events)
+    rows = await audit.page("u", 100, 0)
+    assert {row.resource for row in rows} == {event.resource for event in events}
+    assert len({row.timestamp for row in rows}) == 1
+    with pytest.raises(CatalogError):
+        await audit.write_all([*events, Event("u", EXPORT, "\ud800", params, Result.SUCCESS, "id")])
+    assert await audit.count("u") == 50
+    assert audit.failures == 1
+
+
+async def test_pending_rows_come_with_the_next_write(database: Database) -> None:
+    audit = AuditLog(database)
+    audit.keep_pending([event(1), event(2)])
+    await audit.write(event(3))
+    assert [await audit.count(f"user{number}") for number in (1, 2, 3)] == [1, 1, 1]
+    assert await audit.write_pending() == 0
+
+
 async def test_a_write_outlives_the_cancellation_of_who_asked_for_it(tmp_path: Path) -> None:
     database = await opened(tmp_path / "c.duckdb", threads=1)
     release = threading.Event()
@@ -202,8 +225,8 @@ async def test_starts_without_an_outcome_are_closed_and_no_others(
     audit = AuditLog(database)
     for correlation_id, written in requests:
         for kind in written:
-            action = "session_download" if kind == "o" else "session_download_started"
-            await audit.write(Event("u", action, "r", {}, "any", correlation_id))
+            result = Result.SUCCESS if kind == "o" else Result.STARTED
+            await audit.write(Event("u", DOWNLOAD, "r", {}, result, correlation_id))
     assert await audit.close_unfinished() == len(interrupted)
     rows = await database.query("SELECT correlation_id FROM audit_log WHERE result = 'interrupted' ORDER BY timestamp")
     assert [row["correlation_id"] for row in rows] == interrupted

@@ -188,7 +188,7 @@ async def test_a_damaged_catalog_stops_the_start_with_what_to_do(world: World, w
 async def test_a_row_whose_checkpoint_failed_is_not_in_the_log_and_is_not_there_twice_later(
     service: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is owed is written again, so it must not have been committed. DuckDB could do it the other way round."""
+    """A pending row is written again, so it must not have been committed. DuckDB could do it the other way round."""
     service.file("a.jsonl")
     wal = Path(f"{service.catalog}.wal")
     await service.sql("CREATE TABLE filler AS SELECT range AS n, hash(range) AS h FROM range(100000)")
@@ -307,7 +307,7 @@ async def test_an_outcome_that_could_not_be_written_comes_later(
 ) -> None:
     """With the time at which it happened."""
     if when == "soon":
-        monkeypatch.setattr("service.server.app.LONG", 0.04)
+        monkeypatch.setattr("service.server.app.FLUSH_INTERVAL", 0.01)
     service = await world.start()
     service.file("a.jsonl", os.urandom(20_000_000))
     aside = service.catalog.with_suffix(".aside")

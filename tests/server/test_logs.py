@@ -18,7 +18,7 @@ import pytest
 from service.config import Exports, LogFormat, LogLevel
 from service.server.logs import set_up_logging
 from service.transfers.admission import ADMISSION
-from service.transfers.transfer import LONG, TRANSFERS
+from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS
 from tests.world import ADMIN, PLAIN, World
 
 EXPORT = "u-1/sessions/download-all"
@@ -306,9 +306,9 @@ async def test_a_long_export_says_how_far_it_is_once_a_minute(
     async with service.request(EXPORT, headers={"X-Request-ID": "r1"}) as response:
         await response.content.readexactly(1000)
         began = asyncio.get_running_loop().time()
-        for later in (LONG / 2, LONG + 1, LONG + 2, 2 * LONG + 2):
+        for later in (PROGRESS_INTERVAL / 2, PROGRESS_INTERVAL + 1, PROGRESS_INTERVAL + 2, 2 * PROGRESS_INTERVAL + 2):
             monkeypatch.setattr("service.transfers.transfer.time.monotonic", lambda now=began + later: now)
-            transfers.say_how_far()
+            transfers.log_progress()
         monkeypatch.undo()
         response.close()
     first, second = [line for line in written.of("transfers.transfer") if line["request_id"] == "r1"]

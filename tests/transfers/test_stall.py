@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.api.parts import DATABASE, DEFLATE_POOL, EXPORT_POOL, FILES_POOL
-from service.catalog import Event
+from service.catalog import Event, Result
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS, Transfer
@@ -220,7 +220,7 @@ async def test_the_row_of_who_left_is_written_though_the_handler_is_cancelled_tw
     ended = Transfer.ended
     held: list[asyncio.Future[bool]] = []
 
-    def noticed(transfer: Transfer, outcome: str, still_to_send: int = 0) -> Event:
+    def noticed(transfer: Transfer, outcome: Result, still_to_send: int = 0) -> list[Event]:
         held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
         written.set()
         return ended(transfer, outcome, still_to_send)

@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 
 from service.api.parts import DATABASE
-from service.catalog import Event
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS, Transfer
@@ -198,6 +197,7 @@ async def test_a_download_that_a_dead_server_left_open_is_interrupted_at_the_nex
     assert json.loads(bulk["params"]) == {
         "username": "alice",
         "bytes_sent": None,
+        "file_count": None,
         "total_bytes": None,
         "skipped": None,
     }
@@ -264,11 +264,10 @@ async def held_at(service: World, monkeypatch: pytest.MonkeyPatch, row: str) -> 
     held: list[asyncio.Future[bool]] = []
     make = getattr(Transfer, row)
 
-    def noticed(*arguments: Any, **named: Any) -> Event:
+    def noticed(*arguments: Any, **named: Any) -> Any:
         reached.set()
         held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
-        event: Event = make(*arguments, **named)
-        return event
+        return make(*arguments, **named)
 
     monkeypatch.setattr(Transfer, row, noticed)
     try:

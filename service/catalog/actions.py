@@ -1,0 +1,51 @@
+"""What the audit log calls the things that callers do. Each action is defined here, and nowhere else by its name.
+
+A transfer leaves two rows or more: `<name>_started` before its first byte, and `<name>` with the result.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Result(StrEnum):
+    """How an action ended; `STARTED` is the result of a row that announces a transfer."""
+
+    STARTED = "started"
+    SUCCESS = "success"
+    ABORTED = "aborted"  # the client disconnected or stalled
+    ERROR = "error"  # a source failed
+    INTERRUPTED = "interrupted"  # the service stopped or died
+
+
+OUTCOMES = (Result.SUCCESS, Result.ABORTED, Result.ERROR, Result.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action. A transfer has a `kind`, its label in the metrics.
+
+    `announced` and `counted` name the parameters that are numbers of the transfer: those that its first row has, as
+    listed, and those that its last row has, as they became.
+    """
+
+    name: str
+    kind: str | None = None
+    announced: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+
+    def row_name(self, result: str) -> str:
+        """The column `action` of a row with this result."""
+        return f"{self.name}_started" if result == Result.STARTED else self.name
+
+
+EXPORT = Action(
+    "session_bulk_download",
+    kind="export",
+    announced=("file_count", "total_bytes"),
+    counted=("file_count", "total_bytes", "bytes_sent", "skipped"),
+)
+DOWNLOAD = Action("session_download", kind="download", counted=("bytes_sent",))
+ACTIVITY_READ = Action("admin.user_activity_read")
+
+TRANSFERS = (EXPORT, DOWNLOAD)
+KINDS = tuple(action.kind for action in TRANSFERS if action.kind)
