@@ -1,8 +1,8 @@
 """One export: the files of a listing as a ZIP, made while it is sent, on all cores.
 
-The trick: stream-zip makes the archive, but what it takes for its compressor only hands over what was deflated
-already. The blocks of the files are read and deflated ahead in a pool (blocks.py), apart from each other, as deflate
-allows (RFC 1951, see codec.py), and framed in order. ZIP lets sizes and checksum follow the data (APPNOTE 4.3.9,
+stream-zip makes the archive, but its compressor only returns what was deflated already. The blocks of the files are
+read and deflated in a pool before they are needed (blocks.py), each apart from the others, as deflate allows (RFC 1951,
+see codec.py), and are framed in order. In a ZIP, sizes and checksum may follow the data (APPNOTE 4.3.9,
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT), so nothing has to be known of a file before it is read.
 
 A member is the file as it was when it was opened: as many bytes as it had then. Two archives of the same unchanged
@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, ZIP_32, ZIP_64, MemberFile, Method, stream_zip
+from stream_zip import MemberFile, stream_zip
 
 from service.archive.blocks import Block, Blocks
 from service.archive.codec import CODECS, Compression, crc32
+from service.archive.methods import MemberMethod
 from service.pools import Pool
 from service.store import Listing, OpenFile, Skipped
 
@@ -30,13 +31,6 @@ MODE = stat.S_IFREG | 0o600
 # extended timestamp extra field holds.
 EARLIEST = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
 LATEST = 2**31 - 1
-
-# Without ZIP64, an archive holds at most 65,535 members and 4 GiB (APPNOTE 4.4.1.4). The margin is for headers, for
-# what deflate adds to data that does not compress, and for files that grow between listing and opening.
-MOST_MEMBERS = 0xFFFF
-MOST_BYTES = 0xFFFF_FFFF
-MARGIN = 64 * 1024 * 1024
-HEADERS = 1024  # bytes at most for a member, local and central, with the longest name; a report's row has fewer
 
 SKIPPED = "_skipped.json"
 
@@ -51,21 +45,20 @@ class Archive:
         pool: Pool,
         compression: Compression = Compression.FAST,
     ) -> None:
-        """`open_file` is the store's door; it and the deflating run in `pool`, which all archives may share.
+        """Files are opened with `open_file` and deflated in `pool`, which all archives may share.
 
-        A file that the door refuses is skipped; only StoreUnavailable ends the archive.
+        A file that cannot be opened is skipped; only StoreUnavailable ends the archive.
         """
         codec = CODECS[compression]
         self._blocks = Blocks(listing, open_file, pool, codec)
         self._codec = codec
-        self._zip64 = _needs_zip64(listing)
-        self._handed_over = b""
+        self._deflated = b""
         self.file_count = 0
         self.total_bytes = 0
         self.skipped = list(listing.skipped)
 
     def chunks(self) -> Generator[bytes, None, None]:
-        """The archive, in chunks of up to 1.5 MiB. Blocks; close it to give back what is open.
+        """The archive, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
 
         Raises StoreError when a file cannot be read to its end: the archive is broken then, and must not end well.
         """
@@ -75,19 +68,19 @@ class Archive:
             self._blocks.close()
 
     def stop(self) -> None:
-        """Make whoever is in `chunks`, in another thread, come back soon, so that it can be closed."""
+        """Make `chunks`, which runs in another thread, return soon, so that it can be closed."""
         self._blocks.stop()
 
     def _compressor(self) -> Any:
-        """What stream-zip calls once a member: not a compressor, but one who hands over what is deflated already."""
+        """For stream-zip, once a member: an object that, as a compressor, returns what is deflated already."""
         return self
 
     def compress(self, _text: bytes) -> bytes:
-        """For stream-zip: the deflated form of the text that it has just been given."""
-        return self._handed_over
+        """For stream-zip: the deflated form of the text that it was given by `_texts`."""
+        return self._deflated
 
     def flush(self) -> bytes:
-        """For stream-zip: nothing, as the last block's form has the stream's end."""
+        """For stream-zip: nothing, as the last block's deflated form ends the stream."""
         return b""
 
     def _members(self) -> Iterator[MemberFile]:
@@ -108,13 +101,13 @@ class Archive:
             head.name,
             zip_time(head.mtime_ns),
             MODE,
-            self._method(head.size, head.crc),
+            MemberMethod(head.size, head.crc),
             self._texts(first, following),
         )
 
     def _texts(self, block: Block, following: Iterator[Block | Skipped]) -> Iterator[bytes]:
         while True:
-            self._handed_over = block.deflated
+            self._deflated = block.deflated
             self.total_bytes += len(block.text)
             yield block.text
             if block.is_last:
@@ -123,18 +116,13 @@ class Archive:
             assert isinstance(follower, Block)  # noqa: S101 - up to the last one, a member's blocks stand together
             block = follower
 
-    def _method(self, size: int, crc: int | None) -> Method:
-        if crc is None:
-            return ZIP_64 if self._zip64 else ZIP_32
-        return (NO_COMPRESSION_64 if self._zip64 else NO_COMPRESSION_32)(size, crc)
-
     def _report(self) -> MemberFile:
-        """The last member, which tells what was left out."""
+        """The last member, which names the files that were skipped."""
         rows = [{"name": item.name, "reason": item.reason} for item in self.skipped]
         text = json.dumps(rows, indent=1, ensure_ascii=False).encode() + b"\n"
         crc = crc32(text) if self._codec.needs_crc else None
-        self._handed_over = self._codec.deflate(text, b"", True)
-        return SKIPPED, zip_time(0), MODE, self._method(len(text), crc), [text]
+        self._deflated = self._codec.deflate(text, b"", True)
+        return SKIPPED, zip_time(0), MODE, MemberMethod(len(text), crc), [text]
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -157,9 +145,3 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def zip_time(mtime_ns: int) -> datetime:
     """The nearest time that a ZIP can hold, in UTC."""
     return datetime.fromtimestamp(min(max(mtime_ns // 10**9, EARLIEST), LATEST), UTC)
-
-
-def _needs_zip64(listing: Listing) -> bool:
-    members = len(listing.sizes) + 1
-    size = listing.total_bytes + HEADERS * (members + 2 * len(listing.skipped))
-    return members > MOST_MEMBERS or size > MOST_BYTES - MARGIN

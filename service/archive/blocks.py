@@ -1,7 +1,7 @@
-"""What happens in the pool: files are opened, read and deflated, in jobs of about the same size.
+"""The work in the pool: files are opened, read and deflated, in jobs of about the same size.
 
 A big file makes a job for each block; small files go in batches, since each job costs a hop between threads. The jobs
-run ahead, and their results in order are the blocks of all files in order.
+are prefetched, and their results in order are the blocks of all files in order.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from service.archive.ahead import Ahead
 from service.archive.codec import Codec, crc32, crc32_joined
+from service.archive.prefetch import Prefetch
 from service.pools import Pool
 from service.store import Listing, OpenFile, Skipped, StoreError, StoreUnavailable
 
@@ -21,7 +21,7 @@ BATCH_FILES = 256
 
 @dataclass(slots=True)
 class Head:
-    """What is known of a member when it begins; `crc` only where nothing is compressed."""
+    """What is known of a member when it begins; `crc` only where it is stored, not compressed."""
 
     name: str
     mtime_ns: int
@@ -31,7 +31,7 @@ class Head:
 
 @dataclass(slots=True)
 class Block:
-    """A piece of a member: its text, and the piece of deflate's stream for it. The first has a head."""
+    """A piece of a member: its text, and the piece of deflate's stream for it. The first block has a head."""
 
     text: bytes
     deflated: bytes
@@ -42,13 +42,13 @@ class Block:
 
 @dataclass(slots=True)
 class TooBig:
-    """A file that was small when it was listed, and is too big now for its batch."""
+    """A file that was small when it was listed, and has grown too big for its batch."""
 
     name: str
 
 
 class Stopped(Exception):
-    """Nobody wants the blocks any more."""
+    """The archive was stopped: its blocks are no longer needed."""
 
 
 Result = Block | TooBig | Skipped
@@ -56,11 +56,11 @@ Job = Callable[[], list[Result]]
 
 
 class Blocks:
-    """The blocks of a listing's files. Close it to stop what runs and close what is open."""
+    """The blocks of a listing's files. Close it to stop its jobs and close its files."""
 
     def __init__(self, listing: Listing, open_file: Callable[[str], OpenFile], pool: Pool, codec: Codec) -> None:
-        """`open_file` is the store's door. The pool may be shared: at most its threads and two more jobs of these
-        blocks are begun and not taken yet, so memory is flat and every archive gets its turn."""
+        """The pool may be shared: at most as many of these jobs as it has threads, and two more, are submitted and not
+        taken yet, so memory is flat and every archive gets its turn."""
         self._listing = listing
         self._open_file = open_file
         self._pool = pool
@@ -68,14 +68,14 @@ class Blocks:
         self._depth = pool.threads + 2
         self._open: set[OpenFile] = set()
         self._stopped = False
-        self._ahead = Ahead(self._jobs(), pool.executor, self._depth)
+        self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)
 
     def __iter__(self) -> Iterator[Block | Skipped]:
         """Blocks and files that are skipped, in the order of the listing.
 
         Raises StoreError when a file cannot be read to its end, and StoreUnavailable.
         """
-        for results in self._ahead:
+        for results in self._prefetch:
             for result in results:
                 if isinstance(result, TooBig):
                     yield from self._blocks_here(result.name)
@@ -85,16 +85,16 @@ class Blocks:
                         self._close(result.file)
 
     def stop(self) -> None:
-        """Let whoever reads the blocks come back soon, from another thread."""
+        """End a checksum that takes long. May be called from any thread."""
         self._stopped = True
 
     def close(self) -> None:
-        self._ahead.close()
+        self._prefetch.close()
         for file in list(self._open):
             self._close(file)
 
     def _jobs(self) -> Iterator[Job]:
-        """The plan. Read by whoever reads the blocks, as far ahead as the pool may work."""
+        """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
         batch: list[str] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
         for name, size in self._listing.sizes.items():
@@ -119,7 +119,7 @@ class Blocks:
             yield partial(self._one_block, file, offset, crc)
 
     def _small_files(self, names: list[str]) -> list[Result]:
-        room = 2 * BLOCK  # twice what was listed: more than that is not held in memory
+        room = 2 * BLOCK  # twice what was listed; no batch holds more in memory
         results = []
         for name in names:
             result = self._small_file(name, min(room, BLOCK))
@@ -144,14 +144,14 @@ class Blocks:
 
     def _block(self, file: OpenFile, offset: int, crc: int | None) -> Block:
         text = _text(file, offset)
-        look_back = min(self._codec.looks_back, offset)
-        before = file.read_at(offset - look_back, look_back) if look_back else b""
+        window = min(self._codec.window, offset)
+        before = file.read_at(offset - window, window) if window else b""
         is_last = offset + len(text) == file.size
         head = None if offset else Head(file.name, file.mtime_ns, file.size, crc)
         return Block(text, self._codec.deflate(text, before, is_last), is_last, head, file)
 
     def _blocks_here(self, name: str) -> Iterator[Block | Skipped]:
-        """The blocks of a file, made in this thread: rare, and simpler than to change the plan."""
+        """The blocks of a file, made in this thread: rare, and simpler than to change the order of the jobs."""
         file = self._opened(name)
         if isinstance(file, Skipped):
             yield file
@@ -162,10 +162,10 @@ class Blocks:
         self._close(file)
 
     def _checksum(self, file: OpenFile) -> int:
-        """That of the whole file, in an order of its own before the blocks: it stands before the data."""
+        """The whole file's. It stands before the data, so the file is read once for it and again for the blocks."""
         jobs = (partial(_text_checksum, file, offset) for offset in _offsets(file))
         total = 0
-        with closing(Ahead(jobs, self._pool.executor, self._depth)) as checksums:
+        with closing(Prefetch(jobs, self._pool.executor, self._depth)) as checksums:
             for crc, length in checksums:
                 if self._stopped:
                     raise Stopped
@@ -188,7 +188,7 @@ class Blocks:
 
 
 def _offsets(file: OpenFile) -> range:
-    """Where blocks begin; an empty file has one as well."""
+    """Where blocks begin; an empty file has one block, too."""
     return range(0, max(file.size, 1), BLOCK)
 
 

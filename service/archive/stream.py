@@ -8,9 +8,9 @@ from service.pools import Pool, settle
 
 
 async def streamed(archive: Archive, pool: Pool) -> AsyncGenerator[bytes, None]:
-    """The archive's chunks, one made ahead in the pool while the last one is being sent.
+    """The archive's chunks; one is made in the pool while the one before is sent.
 
-    Closing this closes what the archive has open, once the step that is under way has ended.
+    Closing this waits for the step under way and closes the archive's files.
     """
     chunks = archive.chunks()
     step = pool.run(next, chunks, None)

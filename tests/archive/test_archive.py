@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import struct
 import threading
 import zipfile
 import zlib
@@ -17,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.archive import Archive, Compression, streamed
-from service.archive.ahead import Ahead
 from service.archive.archive import zip_time
 from service.archive.blocks import BATCH_FILES, BLOCK
+from service.archive.prefetch import Prefetch
 from service.cli.transcripts import Writer
 from service.pools import Pool
 from service.store import Listing, LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
@@ -321,7 +320,7 @@ def test_two_archives_share_the_pool_by_turns() -> None:
     turns: list[str] = []
     depth = 3
     first, second = (
-        Ahead(iter([lambda name=name: turns.append(name)] * 20), pool.executor, depth)  # type: ignore[misc]
+        Prefetch(iter([lambda name=name: turns.append(name)] * 20), pool.executor, depth)  # type: ignore[misc]
         for name in "ab"
     )
     for _ in range(20):
@@ -349,43 +348,12 @@ def test_a_time_that_zip_cannot_hold_is_moved_to_the_nearest(seconds: int, expec
     assert zip_time(seconds * 10**9) == expected
 
 
-def is_zip64(listing: Listing) -> bool:
-    """By the version that the first local header needs: 4.5 for ZIP64 (APPNOTE 4.4.3)."""
-    source = MemoryFiles(dict.fromkeys(list(listing.sizes)[:1], b"x"))
-    pool = Pool("deflate", 1)
-    chunks = Archive(listing, source.open, pool).chunks()
-    first = next(chunks)
-    chunks.close()
-    pool.close()
-    version: int = struct.unpack("<H", first[4:6])[0]
-    return version == 45
-
-
-def sized(count: int, size: int) -> Listing:
-    return Listing({f"{n:07}.jsonl": size for n in range(count)})
-
-
-@pytest.mark.parametrize(
-    ("listing", "expected"),
-    [
-        (sized(1, 1), False),
-        (sized(65_534, 1), False),
-        (sized(65_535, 1), True),
-        (sized(4, 1_000_000_000), False),
-        (sized(1, 4_294_967_296), True),
-        (sized(5, 1_000_000_000), True),
-    ],
-    ids=["one", "65,534", "65,535 and a report", "4 GB", "4 GiB", "5 GB"],
-)
-def test_zip64_only_where_it_may_be_needed(listing: Listing, expected: bool) -> None:
-    assert is_zip64(listing) == expected
-
-
 def test_more_members_than_fit_without_zip64(pool: Pool) -> None:
-    files = {f"{n:06}.jsonl": b"%d\n" % n for n in range(70_000)}
+    files = {f"{n:06}.jsonl": b"%d\n" % n if n else b"" for n in range(70_000)}
     with zipfile.ZipFile(io.BytesIO(b"".join(MemoryFiles(files).archive(pool).chunks()))) as opened:
         assert opened.namelist() == sorted(files)
         assert opened.read("069999.jsonl") == b"69999\n"
+        assert {info.extract_version for info in opened.infolist()} == {20}
 
 
 @pytest.mark.timeout(300)
@@ -403,5 +371,6 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
     with zipfile.ZipFile(target) as opened:
         sizes = [(info.filename, info.file_size) for info in opened.infolist()]
         assert sizes == [("huge.jsonl", size), ("small.jsonl", 5)]
+        assert [info.extract_version for info in opened.infolist()] == [45, 20]
         assert opened.read("small.jsonl") == b"small"
     files.close()

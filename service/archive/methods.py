@@ -1,0 +1,42 @@
+"""stream-zip's methods, with ZIP64 only on the members that need it.
+
+A member needs ZIP64 where it is larger than 4 GiB or begins behind 4 GiB of the archive, and the end records where the
+archive does, or holds more than 65,535 members (APPNOTE 4.4.1.4). On a member that does not need it, ZIP64 makes Java's
+`ZipInputStream` lose the rest of the archive without an exception.
+
+stream-zip's own `ZIP_AUTO` chooses like this, but ignores `get_compressobj` and cannot store. What it calls of a method
+is `_get`, with the offset at which the member begins; this is private, so a test holds it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, ZIP_32, ZIP_64, ZIP_AUTO, Method
+
+MOST_BYTES = 0xFFFF_FFFF  # that the fields without ZIP64 hold
+# Bytes by which data that does not compress may grow: deflate adds 5 for each 64 KiB, so 328 KiB for 4 GiB.
+MARGIN = 64 * 1024 * 1024
+
+
+def needs_zip64(size: int, offset: int) -> bool:
+    """Whether a member of `size` bytes, uncompressed, which begins at `offset`, needs ZIP64."""
+    return size > MOST_BYTES - MARGIN or offset > MOST_BYTES
+
+
+class MemberMethod(Method):
+    """One member's method. Stored members have a checksum, which stands before their data."""
+
+    def __init__(self, size: int, stored_crc: int | None) -> None:
+        self._size = size
+        self._stored_crc = stored_crc
+
+    def _get(self, offset: int, default_get_compressobj: Callable[[], Any]) -> Any:
+        method = self._method(needs_zip64(self._size, offset))
+        kind, _, *rest = method._get(offset, default_get_compressobj)
+        _, upgrade_end_records, *_ = ZIP_AUTO(0)._get(offset, default_get_compressobj)
+        return kind, upgrade_end_records, *rest
+
+    def _method(self, zip64: bool) -> Method:
+        if self._stored_crc is None:
+            return ZIP_64 if zip64 else ZIP_32
+        return (NO_COMPRESSION_64 if zip64 else NO_COMPRESSION_32)(self._size, self._stored_crc)
