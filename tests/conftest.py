@@ -1,13 +1,26 @@
-"""Fixtures: few, and real."""
+"""Fixtures: few, and real. What each run has in common."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from service.config import ProxyHeaders, Server
 from tests.world import World
+
+# No deadline: other work on the machine is no mistake. `--hypothesis-profile=full` is for the long run.
+settings.register_profile("few", max_examples=25, deadline=None)
+settings.register_profile("full", max_examples=500, deadline=None)
+settings.load_profile("few")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the commands under test: a child inherits an ignored SIGINT, as `nohup` and `&` leave it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -15,27 +15,30 @@ from service.http.requests import who
 
 log = logging.getLogger(__name__)
 
+CHECKS = 4  # within the time limit
+
 
 async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Callable[[], int], limit: float) -> None:
-    """Reset the connection once bytes have waited for the client and it acknowledged none for `limit` seconds."""
-    loop = asyncio.get_running_loop()
-    last, since = (-1, -1), loop.time()
-    while True:
-        await asyncio.sleep(limit / 4)
+    """Reset the connection once bytes have waited for the client and it acknowledged none for `limit` seconds.
+
+    The number of checks counts, not the clock: a process that was frozen itself, as in a paused container, resets no
+    connection when it continues.
+    """
+    last, unchanged = (-1, -1), 0
+    while unchanged < CHECKS:
+        await asyncio.sleep(limit / CHECKS)
         current = (bytes_sent(), _unacknowledged(request))
-        if current != last or not current[1]:
-            last, since = current, loop.time()
-        elif loop.time() - since >= limit:
-            log.warning(
-                "%s to %s, which took no byte for %s s and is cut off after %d (a client that reads in bursts, like "
-                "curl --limit-rate, needs a longer exports.stall_timeout)",
-                resource,
-                who(request),
-                limit,
-                bytes_sent(),
-            )
-            _abort(request)
-            return
+        unchanged = unchanged + 1 if current == last and current[1] else 0
+        last = current
+    log.warning(
+        "%s to %s, which took no byte for %s s and is cut off after %d (a client that reads in bursts, like "
+        "curl --limit-rate, needs a longer exports.stall_timeout)",
+        resource,
+        who(request),
+        limit,
+        bytes_sent(),
+    )
+    _abort(request)
 
 
 def _unacknowledged(request: web.Request) -> int:

@@ -143,9 +143,10 @@ async def test_the_page_loads_the_document_and_asks_no_validator(service: World)
 
 
 @pytest.mark.parametrize(
-    ("token", "most_examples"), [(ADMIN, 5), (PLAIN, 2), (None, 2)], ids=["admin", "no admin", "nobody"]
+    ("token", "most_examples"), [(ADMIN, 20), (PLAIN, 5), (None, 5)], ids=["admin", "no admin", "nobody"]
 )
-@pytest.mark.timeout(180)  # seconds, for a machine that has other work
+@pytest.mark.long
+@pytest.mark.timeout(600)  # seconds, for a machine that has other work
 async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
     service: World, tmp_path: Path, token: str | None, most_examples: int
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.archive import Archive, Compression, streamed
@@ -119,7 +119,6 @@ trees = st.dictionaries(st.from_regex(r"[A-Za-z0-9._-]{1,20}\.jsonl", fullmatch=
 
 @pytest.mark.parametrize("compression", Compression)
 @given(files=trees)
-@settings(max_examples=25, deadline=None)
 def test_every_file_comes_back_byte_for_byte_in_order(
     pool: Pool, compression: Compression, files: dict[str, bytes]
 ) -> None:
@@ -356,6 +355,7 @@ def test_more_members_than_fit_without_zip64(pool: Pool) -> None:
         assert {info.extract_version for info in opened.infolist()} == {20}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
     """A hole of the file system, through the real store."""

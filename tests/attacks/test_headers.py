@@ -173,7 +173,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         made.connection.close()
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method=st.sampled_from(["GET", "GET", "GET", "HEAD"]), headers=HEADERS)
 @example("GET", {"If-None-Match": ['"other"', "{etag}"]})
 @example("GET", {"If-Match": ['"other"', "{etag}"]})
@@ -303,18 +303,16 @@ async def test_a_request_within_the_limits_is_answered(service: World) -> None:
             assert (await line.send(request + b"\r\n")).status == 200
 
 
-@pytest.mark.parametrize("expect", ["100-continue", "something", ""])
 @pytest.mark.parametrize(
     ("path", "token", "status"),
     [("/api/admin/nothing", "", 401), ("/api/admin", "", 401), ("/api/admin/users/u-1/sessions", "", 401),
      ("/api/admin/nothing", "plain-token", 403), ("/nothing", "", 401), ("/healthz", "", 200)],
 )  # fmt: skip
-async def test_an_expectation_changes_no_answer(
-    service: World, expect: str, path: str, token: str, status: int
-) -> None:
+async def test_an_expectation_changes_no_answer(service: World, path: str, token: str, status: int) -> None:
     async with wire(service.running.port) as line:
-        assert (await line.ask(path, f"Expect: {expect}", token=token)).status == status
-        assert (await line.ask(path, f"Expect: {expect}", token=token, method="POST")).status in (status, 401, 405)
+        for expect in ("100-continue", "something", ""):
+            assert (await line.ask(path, f"Expect: {expect}", token=token)).status == status
+            assert (await line.ask(path, f"Expect: {expect}", token=token, method="POST")).status in (status, 401, 405)
 
 
 @pytest.mark.parametrize(

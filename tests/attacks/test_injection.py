@@ -81,17 +81,19 @@ def harmless(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("header", HEADERS)
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-async def test_no_header_gets_out_of_its_value(noted: World, formatted: list[str], header: str, text: str) -> None:
+async def test_no_header_gets_out_of_its_value(noted: World, formatted: list[str], header: str) -> None:
     """A line end in it makes two headers of it, or no HTTP: what counts is that the answer has neither."""
-    sent = f"{header}: {text}".encode()
-    async with wire(noted.running.port) as line:
-        reply = await line.ask("/api/admin/users/u-1/sessions/a.jsonl/download", sent, "Connection: close")
-    harmless(reply)
-    assert reply.status in (200, 400)
+    answered = set()
+    for text in HOSTILE.values():
+        sent = f"{header}: {text}".encode()
+        async with wire(noted.running.port) as line:
+            reply = await line.ask("/api/admin/users/u-1/sessions/a.jsonl/download", sent, "Connection: close")
+        harmless(reply)
+        assert reply.status in (200, 400), text
+        answered.add(reply.headers["X-Request-ID"])
     for row in await noted.audit():
         assert row["client_kind"] is None or (row["client_kind"].isprintable() and len(row["client_kind"]) <= 64)
-        assert row["correlation_id"] == reply.headers["X-Request-ID"]
+        assert row["correlation_id"] in answered
         assert len(json.loads(row["params"]).get("range", "")) <= 1000
         assert len(row["params"]) < 2000
 
@@ -133,21 +135,21 @@ async def test_a_username_of_100_kb_makes_a_short_header(noted: World) -> None:
     harmless(reply)
 
 
-@pytest.mark.parametrize("text", [text for text in HOSTILE.values() if len(text) < 1000])
 @pytest.mark.parametrize("place", PLACES)
 async def test_what_stands_in_a_url_comes_back_encoded_or_as_json(
-    noted: World, formatted: list[str], place: str, text: str
+    noted: World, formatted: list[str], place: str
 ) -> None:
     before = await noted.sql("SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM audit_log) AS audit")
     async with wire(noted.running.port) as line:
-        target = f"/api/admin/users/{place.format(quote(text, safe=''))}"
-        reply = await line.ask(target)
-    harmless(reply)
-    assert reply.status in (200, 400, 404, 422)
-    assert reply.status == 200 or reply.json["instance"] == target.partition("?")[0]
-    assert reply.status != 200 or "=1" in place
-    assert reply.body.isascii()
-    assert b"\x1b" not in reply.body
+        for text in (text for text in HOSTILE.values() if len(text) < 1000):
+            target = f"/api/admin/users/{place.format(quote(text, safe=''))}"
+            reply = await line.ask(target)
+            harmless(reply)
+            assert reply.status in (200, 400, 404, 422)
+            assert reply.status == 200 or reply.json["instance"] == target.partition("?")[0]
+            assert reply.status != 200 or "=1" in place
+            assert reply.body.isascii()
+            assert b"\x1b" not in reply.body
     after = await noted.sql("SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM audit_log) AS audit")
     assert after == before
 

@@ -64,13 +64,17 @@ def rs256(**other: Any) -> str:
     return sign(rsa_key(), "RS256", kid="rsa", **other)
 
 
+def seconds_from_now(seconds: int) -> int:
+    """Taken when a test runs, which may be many minutes after this file was read."""
+    return int(time.time()) + seconds
+
+
 def tampered(token: str) -> str:
     header, body, signature = token.split(".")
     grown = json.loads(base64.urlsafe_b64decode(body + "==")) | {"sub": "root"}
     return f"{header}.{part(grown)}.{signature}"
 
 
-NOW = int(time.time())
 REFUSED: dict[str, Callable[[], str]] = {
     "none": lambda: unsigned({"alg": "none", "typ": "JWT"}, claims()),
     "none, in other letters": lambda: unsigned({"alg": "nOnE", "kid": "rsa"}, claims()),
@@ -98,12 +102,12 @@ REFUSED: dict[str, Callable[[], str]] = {
     "another issuer": lambda: rs256(iss=ISSUER + "x"),
     "no issuer": lambda: rs256(iss=None),
     "issuers": lambda: raw_signed({**claims(), "iss": [ISSUER]}),
-    "expired": lambda: rs256(exp=NOW - 31),
+    "expired": lambda: rs256(exp=seconds_from_now(-31)),
     "no end": lambda: rs256(exp=None),
     "an end that is no number": lambda: raw_signed({**claims(), "exp": "never"}),
     "an endless end": lambda: raw_signed(json.dumps(claims(exp=1)).replace('"exp": 1', '"exp": 1e999').encode()),
-    "not yet valid": lambda: rs256(nbf=NOW + 600),
-    "issued in the future": lambda: rs256(iat=NOW + 600),
+    "not yet valid": lambda: rs256(nbf=seconds_from_now(600)),
+    "issued in the future": lambda: rs256(iat=seconds_from_now(600)),
     "no user": lambda: rs256(sub=None),
     "an empty user": lambda: rs256(sub=""),
     "a user that is a number": lambda: raw_signed({**claims(), "sub": 7}),
@@ -158,8 +162,8 @@ async def test_a_token_that_is_not_right_in_every_point_is_401(
         rs256,
         lambda: sign(ec_key(), "ES256", kid="ec"),
         lambda: rs256(aud=["another", "session-export"]),
-        lambda: rs256(exp=int(time.time()) - 5),
-        lambda: rs256(nbf=int(time.time()) + 5, iat=int(time.time()) + 5),
+        lambda: rs256(exp=seconds_from_now(-5)),
+        lambda: rs256(nbf=seconds_from_now(5), iat=seconds_from_now(5)),
     ],
     ids=["RSA", "EC", "one of many audiences", "a clock that is late", "a clock that is early"],
 )

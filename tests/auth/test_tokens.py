@@ -23,22 +23,22 @@ METHODS = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", METHODS)
-async def test_without_a_token_everything_below_admin_is_401(service: World, path: str, method: str) -> None:
+async def test_without_a_token_everything_below_admin_is_401(service: World, path: str) -> None:
     service.file("a.jsonl")
-    answer = await service.get(path, method, token=None)
-    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-    if method != "HEAD":
-        assert_problem(answer, 401)
+    for method in METHODS:
+        answer = await service.get(path, method, token=None)
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        if method != "HEAD":
+            assert_problem(answer, 401)
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", METHODS)
-async def test_a_known_caller_who_is_no_admin_gets_403_everywhere(service: World, path: str, method: str) -> None:
+async def test_a_known_caller_who_is_no_admin_gets_403_everywhere(service: World, path: str) -> None:
     service.file("a.jsonl")
-    answer = await service.get(path, method, token=PLAIN)
-    assert answer.status == 403
-    assert "WWW-Authenticate" not in answer.headers
+    for method in METHODS:
+        answer = await service.get(path, method, token=PLAIN)
+        assert answer.status == 403
+        assert "WWW-Authenticate" not in answer.headers
     assert await service.audit() == []
 
 

@@ -97,6 +97,7 @@ def environment(home: Path, directory: Path) -> dict[str, str]:
     return moved | {"PATH": os.environ["PATH"]}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # it gets all dependencies anew
 def test_the_commands_of_the_image_build_something_that_serves(built: Path, tmp_path: Path) -> None:
     """With the image's own environment, working directory, entry point and health check."""

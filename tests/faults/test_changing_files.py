@@ -157,7 +157,8 @@ def changes(directory: Path, outside: Path) -> Iterator[None]:
 
 
 @pytest.mark.timeout(180)
-async def test_files_that_change_while_they_are_given(service: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("archives", [5, pytest.param(50, marks=pytest.mark.long)])
+async def test_files_that_change_while_they_are_given(service: World, tmp_path: Path, archives: int) -> None:
     seen: Counter[str] = Counter()
 
     async def export() -> None:
@@ -173,7 +174,8 @@ async def test_files_that_change_while_they_are_given(service: World, tmp_path: 
             assert_as_at_one_moment(name, answer.body)
         seen["download broken off" if answer is None else f"download {answer.status}"] += 1
 
-    wanted = {"archives": 50, "download 200": 100, "download 400": 100, "download 404": 20} | dict.fromkeys(REASONS, 1)
+    wanted = {"archives": archives, "download 200": 2 * archives, "download 400": 2 * archives}
+    wanted |= {"download 404": archives // 2} | dict.fromkeys(REASONS, 1)
     with changes(service.root / "alice", tmp_path / "outside"):
         while any(seen[what] < times for what, times in wanted.items()):
             async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""The soak and the deaths, short; and that their account would find what is wrong."""
+"""The soak and the deaths, shorter than by hand; and that their account would find what is wrong."""
 
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from tests.soak.load import Attempt
 BEGAN, WHOLE, BROKEN_OFF = ("a_started", "started"), ("a", "success"), ("a", "aborted")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_half_a_minute_of_mixed_load_and_restarts_leaves_nothing_wrong(tmp_path: Path) -> None:
     assert await Soak(tmp_path, 30, seed=1).run() == []
 
 
 @pytest.mark.timeout(180)
-async def test_whoever_is_killed_at_any_moment_loses_no_row(tmp_path: Path) -> None:
-    assert await die_often(tmp_path, 3, seed=1) == []
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.long)])
+async def test_whoever_is_killed_at_any_moment_loses_no_row(tmp_path: Path, times: int) -> None:
+    assert await die_often(tmp_path, times, seed=1) == []
 
 
 @pytest.mark.parametrize(

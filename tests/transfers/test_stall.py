@@ -73,31 +73,32 @@ async def come_and_leave(service: World, number: int) -> None:
 
 @pytest.mark.timeout(120)
 @cancelled_or_not
-async def test_a_thousand_clients_that_leave_change_nothing(
-    world: World, caplog: pytest.LogCaptureFixture, cancelling: bool
+@pytest.mark.parametrize("clients", [120, pytest.param(1000, marks=pytest.mark.long)])
+async def test_clients_that_leave_change_nothing(
+    world: World, caplog: pytest.LogCaptureFixture, cancelling: bool, clients: int
 ) -> None:
-    """Descriptors, threads, tasks, objects and memory, after the first hundred and after all. There is one place for
+    """Descriptors, threads, tasks, objects and memory, after some and after all. There is one place for
     exports, which must be free at the end. Nothing has failed, so the log has no error."""
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start(cancelling=cancelling)
     service.file("a.jsonl", os.urandom(6_000_000))
     await begin_all_threads(service)
     at_rest = len(asyncio.all_tasks())
-    for number in range(100):
+    for number in range(clients // 4):
         await come_and_leave(service, number)
     before = await settled(service, at_rest)
-    for number in range(1000):
+    for number in range(clients):
         await come_and_leave(service, number)
     after = await settled(service, at_rest)
     assert (after["descriptors"], after["threads"]) == (before["descriptors"], before["threads"])
-    assert after["objects"] - before["objects"] < 500, "less than one for two clients"
+    assert after["objects"] - before["objects"] < clients / 2
     # DuckDB keeps what it likes of its 256 MB; a chunk that was left behind for one client in five would be more.
     assert after["memory"] - before["memory"] < 100_000_000, "bytes"
     assert (await service.get(EXPORT)).status == 200
     rows = await service.audit("session%download%")
     outcomes = Counter(row["result"] for row in rows)
     assert outcomes.keys() <= {"started", "aborted", "success"}
-    assert outcomes["aborted"] > 100
+    assert outcomes["aborted"] > clients / 10
     assert outcomes["started"] == outcomes["aborted"] + outcomes["success"]
     of_each = Counter(row["correlation_id"] for row in rows)
     assert set(of_each.values()) == {2}
