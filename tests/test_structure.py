@@ -35,6 +35,7 @@ FOR_ALL = {"", "config", "pools"}
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
     "aiohttp": ("http", "auth", "api", "transfers", "server", "client", "doctor/examine"),
+    "msgspec": ("sessions",),
     "jwt": ("auth",),
     "aiofiles": ("api/download",),
     "duckdb": ("catalog",),

@@ -18,6 +18,7 @@ from tests.bench.client import client
 from tests.bench.corpora import Corpora
 from tests.bench.exports import exports
 from tests.bench.first_byte import first_byte
+from tests.bench.index import index
 from tests.bench.latency import latency
 from tests.bench.listing import listing
 from tests.bench.memory import memory
@@ -32,6 +33,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "memory": memory,
     "latency": latency,
     "list": listing,
+    "index": index,
     "single": single,
     "overhead": overhead,
     "catalog": catalog,
