@@ -37,7 +37,7 @@ LIBRARIES = {
     "aiohttp": ("http", "auth", "api", "transfers", "server", "client", "doctor/examine"),
     "msgspec": ("sessions",),
     "jwt": ("auth",),
-    "aiofiles": ("api/download",),
+    "aiofiles": ("store/local_file",),
     "duckdb": ("catalog",),
     "stream_zip": ("archive",),
     "isal": ("archive", "client/members"),

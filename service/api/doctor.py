@@ -94,7 +94,7 @@ async def flood(request: web.Request) -> web.StreamResponse:
 
 async def session(request: web.Request) -> web.Response:
     """A few lines of JSON, whole or a range of them."""
-    validators = Validators.of(len(SESSION), 0, 0)
+    validators = Validators.of(len(SESSION), 0, b"")
     try:
         asked = byte_range(request, validators, len(SESSION))
     except NotSatisfiable:

@@ -1,34 +1,28 @@
 """GET and HEAD /api/admin/users/{user_id}/sessions/{session_file}/download."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-import aiofiles
-from aiofiles.threadpool.binary import AsyncFileIO
 from aiohttp import hdrs, web
 
-from service.api.parts import FILES_POOL, SESSIONS
+from service.api.parts import SESSIONS
 from service.catalog.actions import DOWNLOAD
 from service.http.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
 from service.http.disposition import attachment
 from service.http.problems import Problem
-from service.pools import Pool, settle
 from service.sessions import UserSessions
-from service.store import SESSION_FILE, InvalidName, OpenFile, Truncated, Unreadable
+from service.store import SESSION_FILE, InvalidName, OpenFile
 from service.transfers.record import SingleRecord
 from service.transfers.transfer import TRANSFERS
 from service.transfers.volume import Volume
-
-CHUNK = 1024 * 1024  # bytes; a quarter of it takes three times as long
 
 
 async def download(request: web.Request) -> web.StreamResponse:
     """A session file as it is, or the range of it that is asked for."""
     async with _opened(request) as (sessions, file):
-        validators = Validators.of(file.size, file.mtime_ns, file.inode)
+        validators = Validators.of(file.size, file.mtime_ns, file.identity)
         if status := failed_precondition(request, validators):
             return _without_body(status, validators)
         asked = _range(request, validators, file)
@@ -37,14 +31,15 @@ async def download(request: web.Request) -> web.StreamResponse:
         if asked is not None:
             response.set_status(HTTPStatus.PARTIAL_CONTENT)
             response.headers[hdrs.CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{file.size}"
-        body = _chunks(file, wanted, request.app[FILES_POOL])
-        return await request.app[TRANSFERS].send(request, response, body, _record(request, sessions, file, wanted))
+        return await request.app[TRANSFERS].send(
+            request, response, file.chunks(wanted), _record(request, sessions, file, wanted)
+        )
 
 
 async def head_download(request: web.Request) -> web.StreamResponse:
     """The headers of the whole file. Ranges are for GET alone (RFC 9110 section 14.2)."""
     async with _opened(request) as (_, file):
-        validators = Validators.of(file.size, file.mtime_ns, file.inode)
+        validators = Validators.of(file.size, file.mtime_ns, file.identity)
         if status := failed_precondition(request, validators):
             return _without_body(status, validators)
         return _response(file, validators, file.size)
@@ -62,38 +57,6 @@ async def _opened(request: web.Request) -> AsyncIterator[tuple[UserSessions, Ope
             yield sessions, file
         finally:
             file.close()
-
-
-async def _chunks(file: OpenFile, wanted: range, pool: Pool) -> AsyncGenerator[bytes, None]:
-    """The wanted bytes through aiofiles, from the descriptor that passed the door; one chunk is read ahead.
-
-    Raises Truncated or Unreadable.
-    """
-    left = len(wanted)
-    opening = asyncio.ensure_future(_reader(file, wanted.start, pool))
-    step: asyncio.Future[Any] = opening
-    try:
-        reader = await asyncio.shield(opening)
-        step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
-        while left:
-            chunk = await asyncio.shield(step)
-            if not chunk:
-                raise Truncated(file.name)
-            left -= len(chunk)
-            if left:
-                step = asyncio.ensure_future(reader.read(min(CHUNK, left)))
-            yield chunk
-    except OSError as error:
-        raise Unreadable(file.name) from error
-    finally:
-        # Not before the thread has left it may the descriptor be closed, and its number be another file's.
-        await settle(step)
-
-
-async def _reader(file: OpenFile, start: int, pool: Pool) -> AsyncFileIO:
-    reader = await aiofiles.open(file.fileno(), "rb", buffering=0, closefd=False, executor=pool.executor)
-    await reader.seek(start)
-    return reader
 
 
 def _response(file: OpenFile, validators: Validators, length: int) -> web.StreamResponse:

@@ -73,7 +73,7 @@ def _response(sessions: UserSessions, listing: Listing) -> web.StreamResponse:
             hdrs.CONTENT_DISPOSITION: attachment(filename),
             hdrs.CACHE_CONTROL: "no-store",
             "X-Accel-Buffering": "no",
-            "X-Export-Files": str(len(listing.sizes)),
+            "X-Export-Files": str(len(listing.names)),
             "X-Export-Bytes": str(listing.total_bytes),
         }
     )
@@ -86,7 +86,7 @@ def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Singl
         action=EXPORT,
         resource=f"users/{sessions.user.id}/sessions",
         params={"username": sessions.username},
-        announced=Volume(file_count=len(listing.sizes), total_bytes=listing.total_bytes),
+        announced=Volume(file_count=len(listing.names), total_bytes=listing.total_bytes),
         volume=lambda sent: Volume(archive.file_count, archive.total_bytes, len(archive.skipped), sent),
     )
 

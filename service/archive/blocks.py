@@ -97,7 +97,7 @@ class Blocks:
         """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
         batch: list[str] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
-        for name, size in self._listing.sizes.items():
+        for name, size in zip(self._listing.names, self._listing.sizes, strict=True):
             if size <= BLOCK:
                 batch.append(name)
                 room -= size

@@ -37,10 +37,10 @@ class Validators:
     last_modified: datetime
 
     @classmethod
-    def of(cls, size: int, mtime_ns: int, inode: int) -> "Validators":
+    def of(cls, size: int, mtime_ns: int, identity: bytes) -> "Validators":
         """A change in the future is said to be now (section 8.8.2.1)."""
         seconds = min(mtime_ns // 1_000_000_000, math.floor(datetime.now(UTC).timestamp()))
-        return cls(f"{size:x}-{mtime_ns:x}-{inode:x}", datetime.fromtimestamp(seconds, UTC))
+        return cls(f"{size:x}-{mtime_ns:x}-{identity.hex()}", datetime.fromtimestamp(seconds, UTC))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -31,7 +31,7 @@ from service.pools import Pool
 from service.server.metrics import METRICS, Metrics, served
 from service.server.readings import watch_parts
 from service.sessions import Sessions
-from service.store import LocalStore
+from service.store import open_store
 from service.transfers.admission import ADMISSION, Admission
 from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS, Transfers, refuse_while_stopping
 
@@ -123,7 +123,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    app[STORE] = LocalStore(settings.storage.root)
+    app[STORE] = open_store(settings.storage, app[FILES_POOL])
     usage = Usage(app[DATABASE])
     app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
     app[ADMISSION] = Admission(settings.exports.max_concurrent, settings.exports.queue_timeout)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from service.catalog import CatalogError, Usage, UsageRow, User, Users, utc
@@ -41,56 +42,69 @@ class Session:
     available: bool
 
 
+class ProcessedSessions:
+    """The usage table as lists need it: a table that cannot be read makes every session an unprocessed one."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+        self.failures = 0  # since the start
+
+    async def page(self, user: User, limit: int, offset: int) -> tuple[frozenset[str], list[UsageRow]]:
+        """All names that the catalog knows for the user, and a page of their rows; none if it cannot be read."""
+        names = (email_local(user.email) or None, user.email or None)
+        try:
+            return await self._usage.page(user.id, names, limit, offset)
+        except CatalogError as error:
+            self.failures += 1
+            log.error(  # noqa: TRY400 - the database's own sentence says all
+                "usage cannot be read, sessions are listed as unprocessed (failure %d since the start): %s",
+                self.failures,
+                error,
+            )
+            return frozenset(), []
+
+
 class Sessions:
     """All users' sessions; `of` narrows them to one user's."""
 
     def __init__(self, users: Users, usage: Usage, store: SessionStore, pool: Pool, layouts: tuple[str, ...]) -> None:
         """`pool` is the one for file work."""
         self._users = users
-        self._usage = usage
+        self._processed = ProcessedSessions(usage)
         self._store = store
         self._pool = pool
         self._layouts = layouts
-        self.usage_failures = 0  # since the start
+
+    @property
+    def usage_failures(self) -> int:
+        """How often the usage table could not be read since the start."""
+        return self._processed.failures
 
     @asynccontextmanager
     async def of(self, user_id: str) -> AsyncIterator["UserSessions"]:
-        """The user's sessions; what is opened for them is closed at the end. Raises UserNotFound or CatalogError."""
+        """The user's sessions, closed at the end. Raises UserNotFound or CatalogError."""
         user = await self._users.find(user_id)
         if user is None:
             raise UserNotFound
         directories = user_directories(self._layouts, user.id, user.email)
-        sessions = UserSessions(user, directories, self, self._store, self._pool)
+        open_files = partial(self._store.user_files, directories)
+        sessions = UserSessions(user, open_files, self._processed, self._pool)
         try:
             yield sessions
         finally:
             sessions.close()
-
-    async def processed(self, user: User, limit: int, offset: int) -> tuple[frozenset[str], list[UsageRow]]:
-        """All names that the catalog knows for the user, and a page of their rows; none when it cannot be read."""
-        names = (email_local(user.email) or None, user.email or None)
-        try:
-            return await self._usage.page(user.id, names, limit, offset)
-        except CatalogError as error:
-            self.usage_failures += 1
-            log.error(  # noqa: TRY400 - the database's own sentence says all
-                "usage cannot be read, sessions are listed as unprocessed (failure %d since the start): %s",
-                self.usage_failures,
-                error,
-            )
-            return frozenset(), []
 
 
 class UserSessions:
     """One user's sessions. Made by `Sessions.of`. What works on files raises StoreUnavailable."""
 
     def __init__(
-        self, user: User, directories: tuple[str, ...], sessions: Sessions, store: SessionStore, pool: Pool
+        self, user: User, open_files: Callable[[], UserFiles], processed: ProcessedSessions, pool: Pool
     ) -> None:
+        """`open_files` opens this user's directories and no others."""
         self.user = user
-        self._directories = directories
-        self._sessions = sessions
-        self._store = store
+        self._open_files = open_files
+        self._processed = processed
         self._pool = pool
         self._opened: UserFiles | None = None
 
@@ -104,7 +118,7 @@ class UserSessions:
         return await self._on_files(lambda files: files.exists)
 
     async def listing(self) -> Listing:
-        """Every session file, by name, and what is no session file though it looks like one."""
+        """Every session file, and the files that are skipped though they look like one."""
         return await self._on_files(lambda files: files.list())
 
     async def open(self, name: str) -> OpenFile:
@@ -112,18 +126,18 @@ class UserSessions:
         return await self._pool.run_to_end(self.open_blocking, lambda file: file.close(), name)
 
     def open_blocking(self, name: str) -> OpenFile:
-        """The same door for a thread of one's own."""
+        """The same for code that runs in a thread."""
         return self._files().open(name)
 
     def close(self) -> None:
-        """Give the directories back, until they are needed again."""
+        """Close the directories, until they are needed again."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None
 
     async def page(self, limit: int, offset: int) -> tuple[list[Session], int]:
         """A page of the sessions and their number: processed first, each newest first, ties by name."""
-        names, rows = await self._sessions.processed(self.user, limit, offset)
+        names, rows = await self._processed.page(self.user, limit, offset)
         return await self._on_files(lambda files: _merged(files, names, rows, limit, offset))
 
     async def _on_files(self, work: Callable[[UserFiles], T]) -> T:
@@ -133,7 +147,7 @@ class UserSessions:
     def _files(self) -> UserFiles:
         """The directories, opened at the first use: in a thread, and once, as requests go one step after another."""
         if self._opened is None:
-            self._opened = self._store.user_files(self._directories)
+            self._opened = self._open_files()
         return self._opened
 
 
@@ -141,9 +155,9 @@ def _merged(
     files: UserFiles, names: frozenset[str], rows: list[UsageRow], limit: int, offset: int
 ) -> tuple[list[Session], int]:
     others = files.names() - names
-    page = [_processed(row, files.look(row.session_file)) for row in rows]
+    page = [_processed(row, files.stat_file(row.session_file)) for row in rows]
     if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
-        unprocessed = [file for name in others if (file := files.look(name))]
+        unprocessed = [file for name in others if (file := files.stat_file(name))]
         unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
         first = max(offset - len(names), 0)
         page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]

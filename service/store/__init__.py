@@ -24,6 +24,7 @@ from service.store.files import (
 )
 from service.store.layout import user_directories
 from service.store.local import LocalStore
+from service.store.opening import open_store
 
 __all__ = [
     "SESSION_FILE",
@@ -41,5 +42,6 @@ __all__ = [
     "Truncated",
     "Unreadable",
     "UserFiles",
+    "open_store",
     "user_directories",
 ]

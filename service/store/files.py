@@ -1,8 +1,11 @@
 """What every store offers: names, errors and duties. The local directory is one; an object store can be another."""
 
 import re
+from array import array
+from collections.abc import AsyncGenerator, Container
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
@@ -72,61 +75,94 @@ class Skipped:
     reason: str
 
 
+def _numbers() -> "array[int]":
+    return array("q")
+
+
 @dataclass
 class Listing:
-    """A user's session files, the size in bytes by the name and in the names' order, and what else looked like one.
+    """A user's session files as parallel columns, sorted by name, and the files that were skipped.
 
-    Text and numbers alone: an object a file would make the garbage collector stop the whole process for them all.
+    Sizes are in bytes, times in nanoseconds since the epoch; see `OpenFile` for identities. A column holds only
+    text, bytes and numbers: the garbage collector would stop the process to traverse one object for each file.
     """
 
-    sizes: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    sizes: "array[int]" = field(default_factory=_numbers)
+    mtimes_ns: "array[int]" = field(default_factory=_numbers)
+    identities: list[bytes] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
     @cached_property
     def total_bytes(self) -> int:
-        """Of all files."""
-        return sum(self.sizes.values())
+        """The sum of all sizes."""
+        return sum(self.sizes)
+
+    def sort(self) -> None:
+        """Bring the columns into the order of the names, after rows were appended."""
+        order = sorted(range(len(self.names)), key=self.names.__getitem__)
+        self.names = [self.names[row] for row in order]
+        self.sizes = array("q", [self.sizes[row] for row in order])
+        self.mtimes_ns = array("q", [self.mtimes_ns[row] for row in order])
+        self.identities = [self.identities[row] for row in order]
+
+    def narrowed(self, keep: Container[str]) -> "Listing":
+        """The files whose names are in `keep`. Skipped files stay only if they are in it, too."""
+        kept = [name in keep for name in self.names]
+        return Listing(
+            list(compress(self.names, kept)),
+            array("q", compress(self.sizes, kept)),
+            array("q", compress(self.mtimes_ns, kept)),
+            list(compress(self.identities, kept)),
+            [file for file in self.skipped if file.name in keep],
+        )
 
 
 class OpenFile(Protocol):
-    """A session file that passed the door. Whoever asked for it closes it. Size and time are those at opening."""
+    """An open session file. The caller closes it. Size and modification time are those at opening.
+
+    `identity` is opaque. A file that only grows keeps its identity; a file that replaces another has a different one.
+    """
 
     name: str
     size: int
     mtime_ns: int
-    inode: int
-
-    def fileno(self) -> int:
-        """The descriptor, for readers that want one; it stays owned by this object."""
+    identity: bytes
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Exactly `count` bytes from `offset`, from any thread. Raises Truncated or Unreadable."""
+        """Exactly `count` bytes from `offset`. Blocks; any thread may call it. Raises Truncated or Unreadable."""
+
+    def chunks(self, wanted: range) -> AsyncGenerator[bytes, None]:
+        """The wanted bytes, for a download on the event loop. Close it before the file.
+
+        Raises Truncated or Unreadable.
+        """
 
     def close(self) -> None:
-        """Give the descriptor back; may be called twice."""
+        """Release what is held open; may be called twice."""
 
 
 class UserFiles(Protocol):
-    """The session files of one user. Whoever asked for it closes it."""
+    """The session files of one user. The caller closes it."""
 
     @property
     def exists(self) -> bool:
         """Whether any of the user's directories exists."""
 
     def list(self) -> Listing:
-        """Every session file, each looked at."""
+        """Every session file, with a stat of each."""
 
     def names(self) -> frozenset[str]:
-        """The names of the regular session files, without looking at each."""
+        """The names of the regular session files, without a stat of each."""
 
-    def look(self, name: str) -> SessionFile | None:
-        """Size and time of one session file, or None when there is none of that name."""
+    def stat_file(self, name: str) -> SessionFile | None:
+        """Size and modification time of one session file, or None if there is none of that name."""
 
     def open(self, name: str) -> OpenFile:
-        """The one door. Raises InvalidName, NotFound, NotRegular, Unreadable or StoreUnavailable."""
+        """Open one session file. Raises InvalidName, NotFound, NotRegular, Unreadable or StoreUnavailable."""
 
     def close(self) -> None:
-        """Give the directories back; may be called twice. Files that were opened stay open."""
+        """Close the directories; may be called twice. Open files stay open."""
 
 
 class SessionStore(Protocol):
@@ -137,3 +173,6 @@ class SessionStore(Protocol):
 
     def user_files(self, directories: tuple[str, ...]) -> UserFiles:
         """The files in these directories of the store, the first taking precedence. Raises StoreUnavailable."""
+
+    def directories(self) -> list[str]:
+        """The names of all directories, sorted, whether or not a user has them. Raises StoreUnavailable."""

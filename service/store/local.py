@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
+from service.pools import Pool
 from service.store.files import (
     SESSION_FILE,
     InvalidName,
@@ -30,45 +31,10 @@ from service.store.files import (
     Skipped,
     StoreError,
     StoreUnavailable,
-    Truncated,
-    Unreadable,
 )
+from service.store.local_file import IDENTITY, LocalFile, open_regular, store_error
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-
-class LocalFile:
-    """An open session file; see `OpenFile`."""
-
-    __slots__ = ("_fd", "inode", "mtime_ns", "name", "size")
-
-    def __init__(self, name: str, fd: int, status: os.stat_result) -> None:
-        self._fd = fd
-        self.name = name
-        self.size = status.st_size
-        self.mtime_ns = status.st_mtime_ns
-        self.inode = status.st_ino
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        try:
-            data = os.pread(self._fd, count, offset)
-            while len(data) < count:  # a signal or a network file system may give less than is there
-                more = os.pread(self._fd, count - len(data), offset + len(data))
-                if not more:
-                    raise Truncated(self.name)
-                data += more
-        except OSError as error:
-            raise Unreadable(self.name) from error
-        return data
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
 
 
 class Names:
@@ -115,9 +81,10 @@ class Names:
 class LocalUserFiles:
     """One user's directories, held open; see `UserFiles`."""
 
-    def __init__(self, directories: Sequence[int], names: Names) -> None:
+    def __init__(self, directories: Sequence[int], names: Names, pool: Pool) -> None:
         self._directories = list(directories)
         self._names = names
+        self._pool = pool
 
     @property
     def exists(self) -> bool:
@@ -129,18 +96,21 @@ class LocalUserFiles:
         return first.union(*others) if others else first
 
     def list(self) -> Listing:
-        sizes: dict[str, int] = {}
-        refused: dict[str, StoreError] = {}
+        listing = Listing()
+        rejected: dict[str, StoreError] = {}
         for directory in self._directories:
             with _answering():
                 names = os.listdir(directory)
-            _look_at_all(names, directory, sizes, refused)
-        skipped = [Skipped(_printable(name), str(refused[name])) for name in sorted(refused.keys() - sizes.keys())]
-        return Listing({name: sizes[name] for name in sorted(sizes)}, skipped)
+            _stat_all(sorted(_others(names, listing.names)), directory, listing, rejected)
+        if len(self._directories) > 1:
+            listing.sort()
+        left_out = rejected.keys() - set(listing.names)
+        listing.skipped = [Skipped(_printable(name), str(rejected[name])) for name in sorted(left_out)]
+        return listing
 
-    def look(self, name: str) -> SessionFile | None:
+    def stat_file(self, name: str) -> SessionFile | None:
         for directory in self._directories:
-            if found := _look(name, directory):
+            if found := _stat_file(name, directory):
                 return found
         return None
 
@@ -150,7 +120,7 @@ class LocalUserFiles:
         failure: StoreError = NotFound()
         for directory in self._directories:
             try:
-                return _open_regular(name, directory)
+                return open_regular(name, directory, self._pool.executor)
             except NotFound:
                 continue
             except NotRegular as error:  # a later layout may hold the session under this name
@@ -165,8 +135,10 @@ class LocalUserFiles:
 class LocalStore:
     """The tree under `root`; see `SessionStore`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, pool: Pool) -> None:
+        """`pool` is the one for file work; single downloads read in it."""
         self._root = root
+        self._pool = pool
         self._names = Names()
 
     def check(self) -> None:
@@ -186,11 +158,27 @@ class LocalStore:
                 if directory is not None:
                     opened.append(directory)
         except BaseException:
-            LocalUserFiles(opened, self._names).close()
+            LocalUserFiles(opened, self._names, self._pool).close()
             raise
         finally:
             os.close(root)
-        return LocalUserFiles(opened, self._names)
+        return LocalUserFiles(opened, self._names, self._pool)
+
+    def directories(self) -> list[str]:
+        with _answering(), os.scandir(self._root) as entries:
+            return sorted(entry.name for entry in entries if self._is_directory(entry))
+
+    def _is_directory(self, entry: "os.DirEntry[str]") -> bool:
+        """Links count as `user_files` follows them."""
+        if not entry.is_symlink():
+            return entry.is_dir()
+        root = self._open_root()
+        directory = self._open_linked(entry.name, root)
+        os.close(root)
+        if directory is None:
+            return False
+        os.close(directory)
+        return True
 
     def _open_root(self) -> int:
         with _answering():
@@ -237,27 +225,37 @@ def _answering() -> Iterator[None]:
         raise StoreUnavailable from error
 
 
-def _look_at_all(names: Iterable[str], directory: int, sizes: dict[str, int], refused: dict[str, StoreError]) -> None:
-    """`_look` for many, without what a call costs: with 100,000 files, a microsecond each is a tenth of a second."""
-    matches, status_of, is_regular = SESSION_FILE.fullmatch, os.stat, stat.S_ISREG
+def _others(names: list[str], known: list[str]) -> Iterable[str]:
+    """What no directory before this one had."""
+    return set(names).difference(known) if known else names
+
+
+def _stat_all(names: Iterable[str], directory: int, listing: Listing, rejected: dict[str, StoreError]) -> None:
+    """A stat of many files in one function: with 100,000 files, a call each would cost a tenth of a second."""
+    matches, status_of, is_regular, identity = SESSION_FILE.fullmatch, os.stat, stat.S_ISREG, IDENTITY.pack
+    add_name, add_size, add_mtime = listing.names.append, listing.sizes.append, listing.mtimes_ns.append
+    add_identity = listing.identities.append
     for name in names:
-        if name in sizes or not name.endswith(".jsonl"):
+        if not name.endswith(".jsonl"):
             continue
-        if matches(name):
-            try:
-                status = status_of(name, dir_fd=directory, follow_symlinks=False)
-            except OSError as error:
-                refused[name] = _named(error)
-            else:
-                if is_regular(status.st_mode):
-                    sizes[name] = status.st_size
-                else:
-                    refused[name] = NotRegular()
-        else:
-            refused[name] = InvalidName()
+        if not matches(name):
+            rejected[name] = InvalidName()
+            continue
+        try:
+            status = status_of(name, dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            rejected[name] = store_error(error)
+            continue
+        if not is_regular(status.st_mode):
+            rejected[name] = NotRegular()
+            continue
+        add_name(name)
+        add_size(status.st_size)
+        add_mtime(status.st_mtime_ns)
+        add_identity(identity(status.st_dev, status.st_ino))
 
 
-def _look(name: str, directory: int) -> SessionFile | None:
+def _stat_file(name: str, directory: int) -> SessionFile | None:
     """The session file of that name, if there is one."""
     if not SESSION_FILE.fullmatch(name):
         return None
@@ -266,36 +264,6 @@ def _look(name: str, directory: int) -> SessionFile | None:
     except OSError:
         return None
     return SessionFile(name, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
-
-
-def _open_regular(name: str, directory: int) -> LocalFile:
-    """Open `name` in `directory` if it is a regular file: looked at before, so that no FIFO or device is opened,
-    and again once it is open, because it may have been swapped in between."""
-    fd = -1
-    try:
-        if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            raise NotRegular
-        fd = os.open(name, OPEN_FILE, dir_fd=directory)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotRegular
-        return LocalFile(name, fd, status)
-    except BaseException as error:
-        if fd >= 0:
-            os.close(fd)
-        if isinstance(error, OSError):
-            raise _named(error) from error
-        raise
-
-
-def _named(error: OSError) -> StoreError:
-    if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
-        return NotFound()
-    if error.errno in (errno.ELOOP, errno.ENXIO):  # swapped for a link, or for a socket
-        return NotRegular()
-    if error.errno in (errno.EMFILE, errno.ENFILE):  # the service is at its limit; the file is not to blame
-        return StoreUnavailable()
-    return Unreadable()
 
 
 def _printable(name: str) -> str:

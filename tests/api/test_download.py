@@ -24,7 +24,7 @@ async def test_the_raw_file_with_its_headers(service: World) -> None:
         "Content-Type": "application/x-ndjson",
         "Content-Disposition": 'attachment; filename="a.jsonl"',
         "Content-Length": str(len(DATA)),
-        "ETag": f'"{len(DATA):x}-{status.st_mtime_ns:x}-{status.st_ino:x}"',
+        "ETag": f'"{len(DATA):x}-{status.st_mtime_ns:x}-{status.st_dev:016x}{status.st_ino:016x}"',
         "Last-Modified": "Thu, 09 Oct 2025 08:53:20 GMT",
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-store",

@@ -5,6 +5,7 @@ import io
 import threading
 import zipfile
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,16 +35,13 @@ class MemoryFile:
     data: bytes
     record: list[str]
     mtime_ns: int = MTIME
-    inode: int = 1
+    identity: bytes = b"1"
     claimed: int | None = None
     closed: bool = False
 
     @property
     def size(self) -> int:
         return len(self.data) if self.claimed is None else self.claimed
-
-    def fileno(self) -> int:
-        raise NotImplementedError
 
     def read_at(self, offset: int, count: int) -> bytes:
         assert not self.closed
@@ -75,6 +73,11 @@ class GrowingFile(MemoryFile):
         return found
 
 
+def listing_of(sizes: dict[str, int]) -> Listing:
+    """Files of these sizes, in sorted order."""
+    return Listing(list(sizes), array("q", sizes.values()), array("q", [MTIME] * len(sizes)), [b"1"] * len(sizes))
+
+
 @dataclass
 class MemoryFiles:
     contents: dict[str, bytes]
@@ -89,7 +92,7 @@ class MemoryFiles:
         return file  # type: ignore[return-value]
 
     def listing(self) -> Listing:
-        return Listing({name: len(data) for name, data in sorted(self.contents.items())})
+        return listing_of({name: len(data) for name, data in sorted(self.contents.items())})
 
     def archive(self, pool: Pool, compression: Compression = Compression.FAST) -> Archive:
         return Archive(self.listing(), self.open, pool, compression)
@@ -200,7 +203,7 @@ async def test_a_checksum_that_takes_long_ends_soon_when_nobody_wants_it(pool: P
     """`store` reads a big file to its end before its first byte; here it would never end."""
     source = MemoryFiles({"a.jsonl": b""})
     endless = EndlessFile("a.jsonl", bytes(BLOCK), source.record, claimed=2**60)
-    listing = Listing({"a.jsonl": 2**60})
+    listing = listing_of({"a.jsonl": 2**60})
     framing = Pool("export", 1)
     archive = Archive(listing, lambda _: endless, pool, Compression.STORE)  # type: ignore[arg-type, return-value]
     stream = streamed(archive, framing)
@@ -364,7 +367,7 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
     with (tmp_path / "root" / "u" / "huge.jsonl").open("wb") as file:
         file.truncate(size)
     (tmp_path / "root" / "u" / "small.jsonl").write_bytes(b"small")
-    files = LocalStore(tmp_path / "root").user_files(("u",))
+    files = LocalStore(tmp_path / "root", pool).user_files(("u",))
     target = tmp_path / "huge.zip"
     with target.open("wb") as archive:
         archive.writelines(Archive(files.list(), files.open, pool).chunks())

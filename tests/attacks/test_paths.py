@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from service.catalog import User
+from service.pools import Pool
 from service.store import LocalStore, user_directories
 from service.store.layout import checked_layout
 from tests.payloads import NAME, OTHER, arrived, in_a_url
@@ -140,6 +141,7 @@ def test_no_path_in_a_layout_leads_anywhere(tmp_path: Path, template: str) -> No
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / f"{NAME}.jsonl").write_bytes(SECRET)
+    store = LocalStore(root, Pool("files", 1))
     refused = 0
     for payload in arrived():
         layout = template.replace("PAYLOAD", payload.replace("NAME", NAME))
@@ -152,7 +154,7 @@ def test_no_path_in_a_layout_leads_anywhere(tmp_path: Path, template: str) -> No
             for name in user_directories([layout], user_id, f"{user_id}@example.com"):
                 assert (root / name).parent == root
                 assert (root / name).resolve().parent == root
-                assert not LocalStore(root).user_files((name,)).exists
+                assert not store.user_files((name,)).exists
     assert refused > 150
 
 

@@ -1,14 +1,28 @@
 """The one door to a file, and the layouts."""
 
+import gc
 import os
 import threading
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store import InvalidName, LocalStore, NotFound, NotRegular, StoreUnavailable, Truncated, user_directories
+from service.pools import Pool
+from service.store import (
+    InvalidName,
+    Listing,
+    LocalStore,
+    NotFound,
+    NotRegular,
+    Skipped,
+    StoreUnavailable,
+    Truncated,
+    user_directories,
+)
 from service.store.layout import checked_layout
 
 LAYOUTS = ("{email_local}", "{user_id}")
@@ -55,6 +69,13 @@ def test_a_layout_that_is_not_one_directory_a_user_is_refused(template: str) -> 
         checked_layout(template)
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    made = Pool("files", 2)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "root" / "alice").mkdir(parents=True)
@@ -62,10 +83,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "root" / "alice"
 
 
-def test_what_was_opened_is_what_is_read(folder: Path) -> None:
+def test_what_was_opened_is_what_is_read(pool: Pool, folder: Path) -> None:
     """The name is given to something else after the door: the open file does not change."""
     (folder / "a.jsonl").write_text("first")
-    file = LocalStore(folder.parent).user_files(("alice",)).open("a.jsonl")
+    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
     (folder / "a.jsonl").unlink()
     (folder / "a.jsonl").symlink_to("../../canary.jsonl")
     assert file.read_at(0, file.size) == b"first"
@@ -74,7 +95,7 @@ def test_what_was_opened_is_what_is_read(folder: Path) -> None:
 
 
 def test_a_link_for_a_directory_that_goes_while_it_is_read_is_no_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "alice").symlink_to("there")
@@ -85,24 +106,24 @@ def test_a_link_for_a_directory_that_goes_while_it_is_read_is_no_directory(
         return readlink(path)
 
     monkeypatch.setattr(os, "readlink", late)
-    assert not LocalStore(tmp_path).user_files(("alice",)).exists
+    assert not LocalStore(tmp_path, pool).user_files(("alice",)).exists
 
 
-def test_a_directory_that_is_swapped_for_a_link_is_not_followed(folder: Path) -> None:
+def test_a_directory_that_is_swapped_for_a_link_is_not_followed(pool: Pool, folder: Path) -> None:
     (folder / "a.jsonl").write_text("mine")
-    opened = LocalStore(folder.parent).user_files(("alice",))
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
     folder.rename(folder.with_name("moved"))
     folder.symlink_to("../..")
     file = opened.open("a.jsonl")
     assert file.read_at(0, 4) == b"mine"
     file.close()
     opened.close()
-    assert not LocalStore(folder.parent).user_files(("alice",)).exists
+    assert not LocalStore(folder.parent, pool).user_files(("alice",)).exists
 
 
-def test_opening_does_not_block_on_a_fifo(folder: Path) -> None:
+def test_opening_does_not_block_on_a_fifo(pool: Pool, folder: Path) -> None:
     os.mkfifo(folder / "f.jsonl")
-    opened = LocalStore(folder.parent).user_files(("alice",))
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
     failures: list[Exception] = []
 
     def attempt() -> None:
@@ -118,10 +139,10 @@ def test_opening_does_not_block_on_a_fifo(folder: Path) -> None:
 
 
 def test_a_fifo_that_takes_the_files_place_behind_the_first_look_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "f.jsonl").write_text("x")
-    opened = LocalStore(folder.parent).user_files(("alice",))
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
     look = os.stat
 
     def swapped(*arguments: object, **keywords: object) -> os.stat_result:
@@ -136,17 +157,17 @@ def test_a_fifo_that_takes_the_files_place_behind_the_first_look_is_refused(
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../canary.jsonl", "a/b.jsonl", "a.jsonl\n", "a\0.jsonl", "é.jsonl"])
-def test_the_door_checks_the_name_itself(folder: Path, name: str) -> None:
-    opened = LocalStore(folder.parent).user_files(("alice",))
+def test_the_door_checks_the_name_itself(pool: Pool, folder: Path, name: str) -> None:
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
     with pytest.raises(InvalidName):
         opened.open(name)
-    assert opened.look(name) is None
+    assert opened.stat_file(name) is None
 
 
-def test_a_refused_file_leaves_no_descriptor(folder: Path) -> None:
+def test_a_refused_file_leaves_no_descriptor(pool: Pool, folder: Path) -> None:
     (folder / "d.jsonl").mkdir()
     (folder / "l.jsonl").symlink_to("d.jsonl")
-    store = LocalStore(folder.parent)
+    store = LocalStore(folder.parent, pool)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
         opened = store.user_files(("alice", "nobody"))
@@ -158,25 +179,27 @@ def test_a_refused_file_leaves_no_descriptor(folder: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_file_shorter_than_expected_is_truncated(folder: Path) -> None:
+def test_a_file_shorter_than_expected_is_truncated(pool: Pool, folder: Path) -> None:
     (folder / "a.jsonl").write_text("12345")
-    file = LocalStore(folder.parent).user_files(("alice",)).open("a.jsonl")
+    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
     assert file.read_at(1, 4) == b"2345"
     with pytest.raises(Truncated):
         file.read_at(1, 5)
     file.close()
 
 
-def test_a_missing_root_is_no_missing_user(tmp_path: Path) -> None:
+def test_a_missing_root_is_no_missing_user(pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
-        LocalStore(tmp_path / "none").user_files(("alice",))
+        LocalStore(tmp_path / "none", pool).user_files(("alice",))
     with pytest.raises(StoreUnavailable):
-        LocalStore(tmp_path / "none").check()
+        LocalStore(tmp_path / "none", pool).check()
 
 
-def test_running_out_of_descriptors_does_not_blame_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_descriptors_does_not_blame_the_file(
+    pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "a.jsonl").write_text("x")
-    opened = LocalStore(folder.parent).user_files(("alice",))
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
 
     def fail(*_: object, **__: object) -> int:
         raise OSError(24, "Too many open files")
@@ -184,3 +207,107 @@ def test_running_out_of_descriptors_does_not_blame_the_file(folder: Path, monkey
     monkeypatch.setattr("service.store.local.os.open", fail)
     with pytest.raises(StoreUnavailable):
         opened.open("a.jsonl")
+
+
+def test_a_listing_is_sorted_columns_of_the_first_directory_that_has_a_name(pool: Pool, tmp_path: Path) -> None:
+    for directory, name, size in (("a", "z.jsonl", 1), ("a", "m.jsonl", 2), ("b", "m.jsonl", 3), ("b", "c.jsonl", 4)):
+        (tmp_path / directory).mkdir(exist_ok=True)
+        (tmp_path / directory / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / directory / name, ns=(size, size * 10**9 + 1))
+    opened = LocalStore(tmp_path, pool).user_files(("a", "b"))
+    listing = opened.list()
+    assert listing.names == ["c.jsonl", "m.jsonl", "z.jsonl"]
+    assert list(listing.sizes) == [4, 2, 1]
+    assert list(listing.mtimes_ns) == [4 * 10**9 + 1, 2 * 10**9 + 1, 10**9 + 1]
+    for name, identity in zip(listing.names, listing.identities, strict=True):
+        file = opened.open(name)
+        assert file.identity == identity
+        file.close()
+    opened.close()
+
+
+def test_a_name_that_one_directory_refuses_and_another_has_is_not_skipped(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "a" / "s.jsonl").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "s.jsonl").write_text("x")
+    opened = LocalStore(tmp_path, pool).user_files(("a", "b"))
+    listing = opened.list()
+    assert (listing.names, listing.skipped) == (["s.jsonl"], [])
+    opened.close()
+
+
+def test_a_file_keeps_its_identity_while_it_grows_and_loses_it_when_it_is_replaced(pool: Pool, folder: Path) -> None:
+    store = LocalStore(folder.parent, pool)
+
+    def identity() -> bytes:
+        opened = store.user_files(("alice",))
+        (found,) = opened.list().identities
+        opened.close()
+        return found
+
+    (folder / "a.jsonl").write_text("first\n")
+    first = identity()
+    with (folder / "a.jsonl").open("a") as file:
+        file.write("second\n")
+    assert identity() == first
+    (folder / "b").write_text("other")
+    (folder / "b").rename(folder / "a.jsonl")
+    assert identity() != first
+
+
+def test_a_narrowed_listing_keeps_whole_rows() -> None:
+    listing = Listing(
+        ["a", "b", "c"],
+        array("q", [1, 2, 3]),
+        array("q", [4, 5, 6]),
+        [b"7", b"8", b"9"],
+        [Skipped("d", "why"), Skipped("e", "why")],
+    )
+    assert listing.narrowed({"c", "a", "e", "none"}) == Listing(
+        ["a", "c"], array("q", [1, 3]), array("q", [4, 6]), [b"7", b"9"], [Skipped("e", "why")]
+    )
+
+
+def test_no_object_of_a_listing_but_its_columns_is_tracked_by_the_garbage_collector(pool: Pool, folder: Path) -> None:
+    for number in range(50):
+        (folder / f"{number}.jsonl").write_text("x")
+    opened = LocalStore(folder.parent, pool).user_files(("alice",))
+    listing = opened.list()
+    opened.close()
+    for column in (listing.names, listing.sizes, listing.mtimes_ns, listing.identities):
+        assert not any(map(gc.is_tracked, column))
+
+
+def test_directories_are_those_that_users_can_have(pool: Pool, folder: Path) -> None:
+    root = folder.parent
+    (root / "bob").symlink_to("alice")
+    (root / "out").symlink_to("/")
+    (root / "gone").symlink_to("none")
+    (root / "file").write_text("x")
+    store = LocalStore(root, pool)
+    assert store.directories() == ["alice", "bob"]
+    assert all(
+        store.user_files((name,)).exists == (name in ("alice", "bob"))
+        for name in ("alice", "bob", "out", "gone", "file")
+    )
+    with pytest.raises(StoreUnavailable):
+        LocalStore(root / "none", pool).directories()
+
+
+@pytest.mark.parametrize("wanted", [range(3_000_000), range(5, 2_500_001), range(2_999_999, 3_000_000), range(7, 7)])
+async def test_chunks_are_the_wanted_bytes(pool: Pool, folder: Path, wanted: range) -> None:
+    data = os.urandom(3_000_000)
+    (folder / "a.jsonl").write_bytes(data)
+    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
+    assert b"".join([chunk async for chunk in file.chunks(wanted)]) == data[wanted.start : wanted.stop]
+    file.close()
+
+
+async def test_chunks_of_a_file_that_was_cut_short_are_truncated(pool: Pool, folder: Path) -> None:
+    (folder / "a.jsonl").write_bytes(bytes(3_000_000))
+    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
+    os.truncate(folder / "a.jsonl", 1_500_000)
+    with pytest.raises(Truncated):
+        async for _ in file.chunks(range(file.size)):
+            pass
+    file.close()
