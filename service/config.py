@@ -165,14 +165,15 @@ class Auth(Section):
 
 
 class Exports(Section):
-    max_concurrent: int = Field(8, ge=1, le=256, description="Exports that run at once; others wait.")
-    queue_timeout: float = Field(10, ge=0, le=3600, description="Seconds an export waits for its place, then 503.")
+    max_concurrent: int = Field(32, ge=1, le=256, description="Exports that run at once; others wait.")
+    max_per_caller: int = Field(8, ge=1, le=256, description="Exports of one caller that run at once; others wait.")
+    queue_timeout: float = Field(10, ge=0, le=3600, description="Seconds an export waits for its slot, then 503.")
     compression: Compression = Field(
         Compression.FAST, description="fast, small or store, where a request does not say ?compression= itself."
     )
     threads: int = Field(0, ge=0, le=256, description="Threads that read and deflate; 0: one for each core.")
     stall_timeout: float = Field(
-        60, gt=0, le=86400, description="Seconds after which a client that takes no byte is cut off."
+        300, gt=0, le=86400, description="Seconds after which a client that takes no byte is cut off."
     )
 
 

@@ -39,8 +39,8 @@ async def download_all(request: web.Request) -> web.StreamResponse:
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
         if not await sessions.exist():
             raise _no_directory()
-        sessions.close()  # who waits for a place holds none of the descriptors that running exports need
-        async with request.app[ADMISSION].place(request[ACTOR].user_id):
+        sessions.close()  # a request that waits for a slot holds none of the descriptors that running exports need
+        async with request.app[ADMISSION].slot(request[ACTOR].user_id):
             listing = await sessions.listing()
             archive = Archive(listing, sessions.open_blocking, request.app[DEFLATE_POOL], compression)
             try:

@@ -126,8 +126,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[STORE] = open_store(settings.storage, app[FILES_POOL])
     usage = Usage(app[DATABASE])
     app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
-    app[ADMISSION] = Admission(settings.exports.max_concurrent, settings.exports.queue_timeout)
-    app[TRANSFERS] = Transfers(app[AUDIT], settings.exports.stall_timeout)
+    exports = settings.exports
+    app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
+    app[TRANSFERS] = Transfers(app[AUDIT], exports.stall_timeout)
     yield
 
 

@@ -11,11 +11,11 @@ from service.transfers.transfer import TRANSFERS
 def watch_parts(metrics: Metrics, app: web.Application) -> None:
     """Read them whenever the metrics are fetched."""
     admission, audit, sessions, transfers = app[ADMISSION], app[AUDIT], app[SESSIONS], app[TRANSFERS]
-    places = app[SETTINGS].exports.max_concurrent
-    metrics.gauge("exports_limit", "Exports that may run at once.", lambda: places)
-    metrics.gauge("exports_running", "Exports that have a place.", lambda: admission.running)
-    metrics.gauge("exports_waiting", "Exports that wait for a place.", lambda: admission.waiting)
-    metrics.counter("exports_refused", "Exports that waited too long for a place.", lambda: admission.refused)
+    slots = app[SETTINGS].exports.max_concurrent
+    metrics.gauge("exports_limit", "Exports that may run at once.", lambda: slots)
+    metrics.gauge("exports_running", "Exports that have a slot.", lambda: admission.running)
+    metrics.gauge("exports_waiting", "Exports that wait for a slot.", lambda: admission.waiting)
+    metrics.counter("exports_refused", "Exports that waited too long for a slot.", lambda: admission.refused)
     metrics.gauge("transfers_running", "Exports and downloads under way.", lambda: transfers.running)
     metrics.counter("read_bytes", "Bytes of sessions that were read.", lambda: transfers.volume.total_bytes)
     metrics.counter("sent_bytes", "Bytes of bodies that were sent.", lambda: transfers.volume.bytes_sent)

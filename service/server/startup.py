@@ -37,7 +37,8 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
     yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
     yield (
-        f"limits: {exports.max_concurrent} exports at once, others wait {exports.queue_timeout:g} s; a client that "
+        f"limits: {exports.max_concurrent} exports at once, {exports.max_per_caller} of one caller, others wait "
+        f"{exports.queue_timeout:g} s; a client that "
         f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get {server.shutdown_timeout:g} s to end "
         f"when the service stops; {server.max_connections} connections at once, each closed when it was idle for "
         f"{server.idle_timeout:g} s"

@@ -1,9 +1,14 @@
-"""Places for exports: at most so many run at once, the others wait in order, and not for ever."""
+"""Slots for exports: a bounded number runs at once, the others wait in a queue for a limited time.
+
+A caller holds at most `per_caller` slots, so that one caller who reads slowly cannot keep everybody else out. A free
+slot goes to the waiting caller with the fewest slots, then to the one who has waited longest.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
@@ -11,79 +16,126 @@ from aiohttp import web
 from service.http.problems import Problem
 
 
-class Admission:
-    """`places` exports run at once. A place that falls free goes to the waiting caller who has the fewest, then to
-    the one who has waited longest: one caller cannot keep all places while others wait."""
+@dataclass(eq=False, slots=True)
+class Slot:
+    """A slot, held or waited for. Transfers of one caller with the same key share it."""
 
-    def __init__(self, places: int, queue_timeout: float) -> None:
-        self._free = places
-        self.refused = 0  # since the start
+    caller: str
+    key: object
+    held: bool = False
+    transfers: int = 0  # that share it while it is held
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Admission:
+    def __init__(self, slots: int, per_caller: int, queue_timeout: float) -> None:
+        """`queue_timeout` is how many seconds a request waits for a slot."""
+        self._free = slots
+        self._per_caller = per_caller
         self._queue_timeout = queue_timeout
-        self._running: Counter[str] = Counter()
-        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self.refused = 0  # since the start
+        self._held: Counter[str] = Counter()  # slots by caller
+        self._slots: dict[tuple[str, object], Slot] = {}  # in the order in which they were asked for
 
     @property
     def running(self) -> int:
-        """How many places are held."""
-        return self._running.total()
+        """How many slots are held."""
+        return self._held.total()
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
-        return len(self._still_waiting())
+        """How many requests wait for a slot."""
+        return sum(_is_waited_for(turn) for slot in self._slots.values() for turn in slot.waiting)
 
     @asynccontextmanager
-    async def place(self, caller: str) -> AsyncIterator[None]:
-        """Hold a place. Raises a 503 Problem when none is given within `queue_timeout` seconds."""
-        if self._free:
-            self._give(caller)
-        else:
-            await self._wait(caller)
+    async def slot(self, caller: str, key: object = None) -> AsyncIterator[None]:
+        """Hold a slot; without a key one that is not shared. Raises a 503 Problem after `queue_timeout` seconds."""
+        key = object() if key is None else key
+        slot = self._slots.setdefault((caller, key), Slot(caller, key))
+        try:
+            await self._acquire(slot)
+        except BaseException:
+            self._discard_unused(slot)
+            raise
         try:
             yield
         finally:
-            self._take_back(caller)
+            self._release(slot)
 
-    async def _wait(self, caller: str) -> None:
+    async def _acquire(self, slot: Slot) -> None:
+        if not slot.held and self._is_available(slot.caller):
+            self._give(slot)
+        if slot.held:
+            slot.transfers += 1
+        else:
+            await self._wait(slot)
+
+    async def _wait(self, slot: Slot) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((caller, turn))
+        slot.waiting.append(turn)
         try:
             async with asyncio.timeout(self._queue_timeout):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._take_back(caller)  # it was given in the very moment of giving up
+                self._release(slot)  # it was given at the very moment of the timeout or the cancellation
             if isinstance(error, TimeoutError):
-                raise self._busy() from None
+                raise self._busy(slot.caller) from None
             raise
         finally:
-            self._waiting.remove((caller, turn))
+            slot.waiting.remove(turn)
 
-    def _still_waiting(self) -> list[tuple[str, asyncio.Future[None]]]:
-        """Those in the queue who have neither been given a place nor given up, and only not noticed yet."""
-        return [waiter for waiter in self._waiting if not waiter[1].done()]
+    def _is_available(self, caller: str) -> bool:
+        return self._free > 0 and self._held[caller] < self._per_caller
 
-    def _give(self, caller: str) -> None:
+    def _give(self, slot: Slot) -> None:
+        """Hand the slot to all requests that wait for it."""
         self._free -= 1
-        self._running[caller] += 1
-
-    def _take_back(self, caller: str) -> None:
-        self._free += 1
-        self._running[caller] -= 1
-        if not self._running[caller]:
-            del self._running[caller]
-        if waiting := self._still_waiting():
-            following, turn = min(waiting, key=lambda waiter: self._running[waiter[0]])
-            self._give(following)
+        self._held[slot.caller] += 1
+        slot.held = True
+        for turn in filter(_is_waited_for, slot.waiting):
+            slot.transfers += 1
             turn.set_result(None)
 
-    def _busy(self) -> Problem:
+    def _release(self, slot: Slot) -> None:
+        slot.transfers -= 1
+        if slot.transfers:
+            return
+        slot.held = False
+        self._free += 1
+        self._held -= Counter([slot.caller])  # drops a caller who holds none any more
+        self._discard_unused(slot)
+        self._give_next()
+
+    def _give_next(self) -> None:
+        candidates = [
+            slot
+            for slot in self._slots.values()
+            if not slot.held and any(map(_is_waited_for, slot.waiting)) and self._is_available(slot.caller)
+        ]
+        if candidates:
+            self._give(min(candidates, key=lambda slot: self._held[slot.caller]))
+
+    def _discard_unused(self, slot: Slot) -> None:
+        if not slot.held and not slot.waiting:
+            self._slots.pop((slot.caller, slot.key), None)
+
+    def _busy(self, caller: str) -> Problem:
         self.refused += 1
+        if self._held[caller] >= self._per_caller:
+            detail = f"You have {self._held[caller]} exports running, as many as one caller may; try again later."
+        else:
+            detail = "As many exports are running as the service allows; try again later."
         return Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "As many exports are running as the service allows; try again later.",
+            detail,
             headers={"Retry-After": str(max(1, round(self._queue_timeout)))},
         )
+
+
+def _is_waited_for(turn: asyncio.Future[None]) -> bool:
+    """False once the slot was given, or the request gave up and has not noticed yet."""
+    return not turn.done()
 
 
 ADMISSION = web.AppKey("admission", Admission)

@@ -96,7 +96,11 @@ def service(
         "storage": {"root": str(corpora.root.absolute())},
         "catalog": {"url": str(catalog)},
         "auth": {"tokens": [{"name": "bench", "user_id": "bench-admin", "admin": True, "sha256": token.sha256}]},
-        "exports": {"max_concurrent": max_concurrent, "queue_timeout": queue_timeout},
+        "exports": {
+            "max_concurrent": max_concurrent,
+            "max_per_caller": max_concurrent,
+            "queue_timeout": queue_timeout,
+        },
         **sections,
     }
     file = home / "config.yaml"

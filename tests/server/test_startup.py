@@ -35,7 +35,7 @@ def test_the_start_names_what_is_on(world: World) -> None:
         f"session root {world.root}",
         "layouts {email_local}, {user_id}",
         f"catalog {world.catalog}",
-        "8 exports at once",
+        "32 exports at once, 8 of one caller",
         "1000 connections at once, each closed when it was idle for 75 s",
         "(server.trusted_proxies): off",
     ):
