@@ -1,10 +1,14 @@
-"""The query of a request: what may be asked, each once, and read strictly. Other parameters are ignored."""
+"""The query of a request: what may be asked, and read strictly. Other parameters are ignored.
+
+A field that is a tuple takes its parameter as often as it is given; any other field takes it once.
+"""
 
 import re
-from typing import Annotated, Self
+from datetime import UTC, datetime
+from typing import Annotated, Self, get_origin
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -15,7 +19,41 @@ def _digits(value: object) -> object:
     return value
 
 
+def _printable(text: str) -> str:
+    """No database takes NUL."""
+    if not text.isprintable():
+        raise PydanticCustomError("string_unprintable", "Input should have printable characters only")
+    return text
+
+
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+SearchText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+]
+
+
+def _moment(value: object) -> object:
+    """A date is its midnight; what has no zone is in UTC."""
+    if not isinstance(value, str):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError(
+            "datetime_parsing", "Input should be a date or time in ISO 8601; in a URL + is written %2B"
+        ) from None
+
+
+def _true_or_false(value: object) -> object:
+    if value not in (True, False, "true", "false"):
+        raise PydanticCustomError("bool_parsing", "Input should be true or false")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 
 
 class Query(BaseModel):
@@ -28,10 +66,14 @@ class Query(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _once(cls, values: object) -> object:
+    def _once(cls, values: object, info: ValidationInfo) -> object:
         """Of two, neither is sure to be the one that was meant, and a proxy may have looked at the other."""
-        if not isinstance(values, list):
+        if not isinstance(values, list) or cls._is_repeatable(info.field_name or ""):
             return values
         if len(values) > 1:
             raise PydanticCustomError("given_twice", "Given more than once")
         return values[0]
+
+    @classmethod
+    def _is_repeatable(cls, name: str) -> bool:
+        return get_origin(cls.model_fields[name].annotation) is tuple

@@ -3,6 +3,7 @@
 It knows no HTTP, no SQL and no paths.
 """
 
+from service.sessions.selection import Selection
 from service.sessions.sessions import Session, Sessions, UserNotFound, UserSessions
 
-__all__ = ["Session", "Sessions", "UserNotFound", "UserSessions"]
+__all__ = ["Selection", "Session", "Sessions", "UserNotFound", "UserSessions"]
