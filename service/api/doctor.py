@@ -9,12 +9,12 @@ import time
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from service import __version__
 from service.auth import AUTHENTICATION
-from service.http.conditions import NotSatisfiable, Validators, byte_range
-from service.http.problems import Problem
+from service.http.conditions import Validators, content_range, precondition_response, requested_range
+from service.http.query import Query
 from service.http.requests import ACTOR, HEADER, REQUEST_ID, client_of
 
 FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # where proxies say for whom they ask
@@ -30,7 +30,7 @@ class BrokenOnPurpose(Exception):
     """Raised after the first bytes, as by an export whose source fails."""
 
 
-class Pause(BaseModel):
+class PauseQuery(Query):
     """For how many seconds a stream stays silent after its first piece."""
 
     seconds: float = Field(2, ge=0, le=600)
@@ -66,7 +66,7 @@ async def broken(request: web.Request) -> web.StreamResponse:
 
 async def paused(request: web.Request) -> web.StreamResponse:
     """A piece, silence, and another piece."""
-    pause = Pause.model_validate(dict(request.query))
+    pause = PauseQuery.of(request)
     response = _like_an_archive(request)
     await response.prepare(request)
     await response.write(LINE)  # so little that a buffer would not be full of it
@@ -93,21 +93,16 @@ async def flood(request: web.Request) -> web.StreamResponse:
 
 
 async def session(request: web.Request) -> web.Response:
-    """A few lines of JSON, whole or a range of them."""
+    """A few lines of JSON, whole or a range of them, with the conditions of a download."""
     validators = Validators.of(len(SESSION), 0, b"")
-    try:
-        asked = byte_range(request, validators, len(SESSION))
-    except NotSatisfiable:
-        raise Problem(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            "The range begins beyond the end.",
-            headers={hdrs.CONTENT_RANGE: f"bytes */{len(SESSION)}"},
-        ) from None
+    if not_modified := precondition_response(request, validators):
+        return not_modified
     headers = validators.headers | {hdrs.CONTENT_TYPE: "application/x-ndjson", hdrs.ACCEPT_RANGES: "bytes"}
-    if asked is None:
+    part = requested_range(request, validators, len(SESSION))
+    if part is None:
         return web.Response(body=SESSION, headers=headers)
-    headers[hdrs.CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{len(SESSION)}"
-    return web.Response(status=HTTPStatus.PARTIAL_CONTENT, body=SESSION[asked.start : asked.stop], headers=headers)
+    headers[hdrs.CONTENT_RANGE] = content_range(part, len(SESSION))
+    return web.Response(status=HTTPStatus.PARTIAL_CONTENT, body=SESSION[part.start : part.stop], headers=headers)
 
 
 def _like_an_archive(request: web.Request) -> web.StreamResponse:

@@ -9,9 +9,8 @@ from aiohttp import hdrs, web
 
 from service.api.parts import SESSIONS
 from service.catalog.actions import DOWNLOAD
-from service.http.conditions import NotSatisfiable, Validators, byte_range, failed_precondition
+from service.http.conditions import Validators, content_range, precondition_response, requested_range
 from service.http.disposition import attachment
-from service.http.problems import Problem
 from service.sessions import UserSessions
 from service.store import SESSION_FILE, InvalidName, OpenFile
 from service.transfers.record import SingleRecord
@@ -23,14 +22,14 @@ async def download(request: web.Request) -> web.StreamResponse:
     """A session file as it is, or the range of it that is asked for."""
     async with _opened(request) as (sessions, file):
         validators = Validators.of(file.size, file.mtime_ns, file.identity)
-        if status := failed_precondition(request, validators):
-            return _without_body(status, validators)
-        asked = _range(request, validators, file)
-        wanted = range(file.size) if asked is None else asked
+        if not_modified := precondition_response(request, validators):
+            return not_modified
+        part = requested_range(request, validators, file.size)
+        wanted = range(file.size) if part is None else part
         response = _response(file, validators, len(wanted))
-        if asked is not None:
+        if part is not None:
             response.set_status(HTTPStatus.PARTIAL_CONTENT)
-            response.headers[hdrs.CONTENT_RANGE] = f"bytes {asked.start}-{asked.stop - 1}/{file.size}"
+            response.headers[hdrs.CONTENT_RANGE] = content_range(part, file.size)
         return await request.app[TRANSFERS].send(
             request, response, file.chunks(wanted), _record(request, sessions, file, wanted)
         )
@@ -40,8 +39,8 @@ async def head_download(request: web.Request) -> web.StreamResponse:
     """The headers of the whole file. Ranges are for GET alone (RFC 9110 section 14.2)."""
     async with _opened(request) as (_, file):
         validators = Validators.of(file.size, file.mtime_ns, file.identity)
-        if status := failed_precondition(request, validators):
-            return _without_body(status, validators)
+        if not_modified := precondition_response(request, validators):
+            return not_modified
         return _response(file, validators, file.size)
 
 
@@ -71,23 +70,6 @@ def _response(file: OpenFile, validators: Validators, length: int) -> web.Stream
             "X-Accel-Buffering": "no",
         }
     )
-
-
-def _without_body(status: int, validators: Validators) -> web.Response:
-    if status == HTTPStatus.PRECONDITION_FAILED:
-        raise Problem(HTTPStatus.PRECONDITION_FAILED, "The file is not as the request expects it.")
-    return web.Response(status=status, headers=validators.headers)
-
-
-def _range(request: web.Request, validators: Validators, file: OpenFile) -> range | None:
-    try:
-        return byte_range(request, validators, file.size)
-    except NotSatisfiable:
-        raise Problem(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            "The range begins beyond the end of the file.",
-            headers={hdrs.CONTENT_RANGE: f"bytes */{file.size}", hdrs.ACCEPT_RANGES: "bytes"},
-        ) from None
 
 
 def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted: range) -> SingleRecord:

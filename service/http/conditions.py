@@ -1,7 +1,7 @@
-"""Conditional and range requests (RFC 9110 sections 13 and 14), for a representation with strong validators.
+"""Conditional and range requests (RFC 9110 sections 13 and 14) for a representation with a strong entity tag.
 
-Several lines of one header are one list (section 5.3). What is no valid value is no condition that holds: a tag that
-does not match, a date and a range that are ignored. What a header costs is in proportion to its length.
+Several lines of one header form one list (section 5.3). An invalid value never matches: an entity tag counts as
+another one, a date or a range is ignored. Parsing a header takes time in proportion to its length.
 """
 
 import contextlib
@@ -10,68 +10,114 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-# One range of bytes; anything else is ignored, as section 14.2 allows. Two ranges cost no more than ten thousand.
+from service.http.problems import Problem
+
+# One byte range; any other value is ignored, as section 14.2 allows. So a request for many ranges costs no more than
+# a request for one.
 ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
-MOST_DIGITS = 4000  # below what Python converts; two numbers that long do not fit into one header
-# A member of a list of entity tags (section 8.8.3), and what divides it from the one before; elements that are empty
-# are allowed (section 5.6.1.2).
+MAX_DIGITS = 4000  # fewer than Python refuses to convert; two longer numbers do not fit into one header
+# One element of a list of entity tags (section 8.8.3), with the separators before it; a list may have empty elements
+# (section 5.6.1.2).
 TAG = re.compile(r'[ \t,]*(W/)?"([^\x00-\x20"\x7f]*)"[ \t]*(?=,|$)')
-END = re.compile(r"[ \t,]*")
-# The form that is sent today, and the two that must be understood (section 5.6.7). aiohttp's own reading takes a time
-# in another zone for one in GMT, and fails on a year of twenty digits.
-DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+END_OF_TAGS = re.compile(r"[ \t,]*")
+# The preferred form of an HTTP-date, and the two obsolete ones that a recipient must accept (section 5.6.7). aiohttp's
+# own parser takes a time in another zone for one in GMT, and fails on a year of twenty digits.
+DATE_FORMS = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 
 
 class NotSatisfiable(Exception):
-    """The range begins beyond the end (section 15.5.17)."""
+    """The range begins beyond the end of the representation (section 15.5.17)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What a representation is known by: a strong tag, and the time of its last change in whole seconds."""
+    """A strong entity tag, without its quotes, and the time of the last change in whole seconds, UTC. Without a time,
+    as for an archive, conditions with a date are ignored, and a date in `If-Range` does not match."""
 
     etag: str
-    last_modified: datetime
+    last_modified: datetime | None = None
 
     @classmethod
     def of(cls, size: int, mtime_ns: int, identity: bytes) -> "Validators":
-        """A change in the future is said to be now (section 8.8.2.1)."""
+        """Those of a file. A modification time in the future is sent as now (section 8.8.2.1)."""
         seconds = min(mtime_ns // 1_000_000_000, math.floor(datetime.now(UTC).timestamp()))
         return cls(f"{size:x}-{mtime_ns:x}-{identity.hex()}", datetime.fromtimestamp(seconds, UTC))
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"ETag": f'"{self.etag}"', hdrs.LAST_MODIFIED: format_datetime(self.last_modified, usegmt=True)}
+        headers = {"ETag": f'"{self.etag}"'}
+        if self.last_modified is not None:
+            headers[hdrs.LAST_MODIFIED] = format_datetime(self.last_modified, usegmt=True)
+        return headers
+
+    def changed_since(self, date: str | None) -> bool | None:
+        """Whether the last change is later than this HTTP-date; None if that is unknown or `date` is no HTTP-date."""
+        since = _parse_date(date)
+        return None if since is None or self.last_modified is None else self.last_modified > since
 
 
-def failed_precondition(request: web.Request, validators: Validators) -> int | None:
-    """The status that answers instead of the representation, in the order of section 13.2.2; None for none."""
-    if (tags := _value(request, hdrs.IF_MATCH)) is not None:
-        if not _lists(tags, validators.etag, strong=True):
-            return 412
-    elif (since := _date(_value(request, hdrs.IF_UNMODIFIED_SINCE))) and validators.last_modified > since:
-        return 412
-    if (tags := _value(request, hdrs.IF_NONE_MATCH)) is not None:
-        if _lists(tags, validators.etag, strong=False):
-            return 304
-    elif (since := _date(_value(request, hdrs.IF_MODIFIED_SINCE))) and validators.last_modified <= since:
-        return 304
+def precondition_response(
+    request: web.Request, validators: Validators, representation: str = "file"
+) -> web.Response | None:
+    """The 304 to send instead of the representation; None if its preconditions hold. Raises a Problem with status 412.
+    `representation`: the noun for what was asked for."""
+    match failed_precondition(request, validators):
+        case HTTPStatus.NOT_MODIFIED:
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=validators.headers)
+        case HTTPStatus.PRECONDITION_FAILED as status:
+            raise Problem(status, f"The {representation} is not as the request expects it.")
     return None
 
 
+def failed_precondition(request: web.Request, validators: Validators) -> HTTPStatus | None:
+    """304 or 412 if a precondition fails, evaluated in the order of section 13.2.2; else None."""
+    if (tags := _joined(request, hdrs.IF_MATCH)) is not None:
+        if not _lists(tags, validators.etag, strong=True):
+            return HTTPStatus.PRECONDITION_FAILED
+    elif validators.changed_since(_joined(request, hdrs.IF_UNMODIFIED_SINCE)) is True:
+        return HTTPStatus.PRECONDITION_FAILED
+    if (tags := _joined(request, hdrs.IF_NONE_MATCH)) is not None:
+        if _lists(tags, validators.etag, strong=False):
+            return HTTPStatus.NOT_MODIFIED
+    elif validators.changed_since(_joined(request, hdrs.IF_MODIFIED_SINCE)) is False:
+        return HTTPStatus.NOT_MODIFIED
+    return None
+
+
+def requested_range(
+    request: web.Request, validators: Validators, size: int, representation: str = "file"
+) -> range | None:
+    """The bytes of one range; None for the whole representation. Raises a Problem with status 416.
+    `representation`: the noun for what was asked for."""
+    try:
+        return byte_range(request, validators, size)
+    except NotSatisfiable:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"The range begins beyond the end of the {representation}.",
+            headers={hdrs.CONTENT_RANGE: f"bytes */{size}", hdrs.ACCEPT_RANGES: "bytes"},
+        ) from None
+
+
+def content_range(part: range, size: int) -> str:
+    """The value of `Content-Range` in a 206 (section 14.4)."""
+    return f"bytes {part.start}-{part.stop - 1}/{size}"
+
+
 def byte_range(request: web.Request, validators: Validators, size: int) -> range | None:
-    """The bytes that are asked for, or None for all of them. Raises NotSatisfiable."""
-    match = ONE_RANGE.fullmatch(_value(request, hdrs.RANGE) or "")
-    if match is None or not any(match.groups()) or not _if_range(request, validators):
+    """The bytes of one range; None for the whole representation. Raises NotSatisfiable."""
+    match = ONE_RANGE.fullmatch(_joined(request, hdrs.RANGE) or "")
+    if match is None or not any(match.groups()) or not _if_range_matches(request, validators):
         return None
     first, last = (_number(digits) for digits in match.groups())
-    if first is None:  # the last so many
+    if first is None:  # a suffix: the last `last` bytes
         start, end = max(size - (last or 0), 0), size
     elif last is not None and last < first:
-        return None  # not valid, therefore ignored (section 14.1.1)
+        return None  # invalid, therefore ignored (section 14.1.1)
     else:
         start, end = first, size if last is None else min(last + 1, size)
     if start >= end:
@@ -79,36 +125,36 @@ def byte_range(request: web.Request, validators: Validators, size: int) -> range
     return range(start, end)
 
 
-def _value(request: web.Request, name: str) -> str | None:
-    """A header's value, its lines joined (section 5.3); None where there is none."""
+def _joined(request: web.Request, name: str) -> str | None:
+    """The header's value, its lines joined (section 5.3); None if the request does not have it."""
     lines = request.headers.getall(name, None)
     return None if lines is None else ", ".join(lines)
 
 
 def _number(digits: str) -> int | None:
-    return int((digits.lstrip("0") or "0")[:MOST_DIGITS]) if digits else None
+    return int((digits.lstrip("0") or "0")[:MAX_DIGITS]) if digits else None
 
 
-def _date(value: str | None) -> datetime | None:
-    """An HTTP-date, or None for what is none and has to be ignored (section 13.1.3)."""
-    for form in DATES if value else ():
+def _parse_date(value: str | None) -> datetime | None:
+    """An HTTP-date; None for anything else, which must be ignored (section 13.1.3)."""
+    for form in DATE_FORMS if value else ():
         with contextlib.suppress(ValueError):
             return datetime.strptime(str(value), form).replace(tzinfo=UTC)
     return None
 
 
-def _if_range(request: web.Request, validators: Validators) -> bool:
-    """Section 13.1.5: the tag or the date must match exactly; a weak tag never does."""
-    value = _value(request, hdrs.IF_RANGE)
+def _if_range_matches(request: web.Request, validators: Validators) -> bool:
+    """Section 13.1.5: the entity tag or the date must match exactly; a weak tag never does."""
+    value = _joined(request, hdrs.IF_RANGE)
     if value is None:
         return True
     if '"' in value:
         return value.strip() == f'"{validators.etag}"'
-    return _date(value) == validators.last_modified
+    return validators.last_modified is not None and _parse_date(value) == validators.last_modified
 
 
 def _lists(tags: str, etag: str, *, strong: bool) -> bool:
-    """Whether the list of entity tags, or `*`, has this one. A list that is not valid has none."""
+    """Whether the list of entity tags, or `*`, includes this one. An invalid list includes none."""
     if tags.strip() == "*":
         return True
     found, at = False, 0
@@ -116,4 +162,4 @@ def _lists(tags: str, etag: str, *, strong: bool) -> bool:
         weak, value = member.groups()
         found = found or (value == etag and not (strong and weak))
         at = member.end()
-    return found and END.fullmatch(tags, at) is not None
+    return found and END_OF_TAGS.fullmatch(tags, at) is not None

@@ -20,7 +20,7 @@ from service.doctor.findings import address
 from service.doctor.received import FORGED, Echo
 from tests.command import TOP
 from tests.proxies import LOCATIONS, caddy, caddy_of, needs_nginx, nginx
-from tests.world import ADMIN, PLAIN, World
+from tests.world import ADMIN, PLAIN, World, assert_problem
 
 HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are at 127.0.0.1
 DOCTOR = "/api/admin/doctor"
@@ -201,9 +201,22 @@ async def test_the_probes_read_nothing_and_write_nothing(service: World) -> None
     assert await service.audit() == []
 
 
-@pytest.mark.parametrize("seconds", ["-1", "601", "nan", "inf", "x", ""])
+@pytest.mark.parametrize("seconds", ["-1", "601", "nan", "inf", "x", "", "0&seconds=0", "0&seconds=600"])
 async def test_no_silence_is_longer_than_ten_minutes(service: World, seconds: str) -> None:
     assert (await service.get(f"{DOCTOR}/paused?seconds={seconds}")).status == 422
+
+
+async def test_the_session_to_ask_for_has_the_ranges_and_conditions_of_a_download(service: World) -> None:
+    path = f"{DOCTOR}/session"
+    whole = await service.get(path)
+    tag = whole.headers["ETag"]
+    part = await service.get(path, headers={"Range": "bytes=10-19", "If-Range": tag})
+    assert (part.status, part.body) == (206, whole.body[10:20])
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.body)}"
+    assert (await service.get(path, headers={"Range": "bytes=10-19", "If-Range": '"x"'})).body == whole.body
+    assert (await service.get(path, headers={"If-None-Match": tag})).status == 304
+    assert_problem(await service.get(path, headers={"If-Match": '"x"'}), 412)
+    assert_problem(await service.get(path, headers={"Range": "bytes=999999-"}), 416)
 
 
 async def test_a_silent_stream_does_not_keep_the_service_from_stopping(service: World) -> None:

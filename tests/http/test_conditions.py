@@ -13,6 +13,7 @@ from service.http.conditions import NotSatisfiable, Validators, byte_range, fail
 SIZE = 100
 CHANGED = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
 VALIDATORS = Validators("tag", CHANGED)
+UNDATED = Validators("tag")  # as an archive has
 
 DATES = {"Wed, 08 Oct 2025 08:53:20 GMT": -1, "Thu, 09 Oct 2025 08:53:20 GMT": 0, "Fri, 10 Oct 2025 08:53:20 GMT": 1}
 TAGS = st.lists(st.sampled_from(['"tag"', 'W/"tag"', '"other"', 'W/"other"']), min_size=1, max_size=3).map(", ".join)
@@ -23,9 +24,9 @@ def asked(headers: dict[str, str]) -> Any:
     return make_mocked_request("GET", "/", headers=headers)
 
 
-def outcome(headers: dict[str, str]) -> object:
+def outcome(headers: dict[str, str], validators: Validators = VALIDATORS) -> object:
     try:
-        return byte_range(asked(headers), VALIDATORS, SIZE)
+        return byte_range(asked(headers), validators, SIZE)
     except NotSatisfiable:
         return 416
 
@@ -82,16 +83,30 @@ def fails(headers: dict[str, str]) -> int | None:
     return None
 
 
-@given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "If-Match": TAGS | st.just("*"),
-            "If-None-Match": TAGS | st.just("*"),
-            "If-Modified-Since": st.sampled_from(sorted(DATES)),
-            "If-Unmodified-Since": st.sampled_from(sorted(DATES)),
-        },
-    )
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "If-Match": TAGS | st.just("*"),
+        "If-None-Match": TAGS | st.just("*"),
+        "If-Modified-Since": st.sampled_from(sorted(DATES)),
+        "If-Unmodified-Since": st.sampled_from(sorted(DATES)),
+    },
 )
+
+
+@given(CONDITIONS)
 def test_preconditions_are_evaluated_in_the_order_of_the_rfc(headers: dict[str, str]) -> None:
     assert failed_precondition(asked(headers), VALIDATORS) == fails(headers)
+
+
+@given(CONDITIONS)
+def test_without_a_time_of_change_only_tags_are_conditions(headers: dict[str, str]) -> None:
+    """Sections 13.1.3 and 13.1.4: a date is ignored where the representation has no modification time."""
+    tags = {name: value for name, value in headers.items() if not name.endswith("Since")}
+    assert failed_precondition(asked(headers), UNDATED) == fails(tags)
+
+
+def test_without_a_time_of_change_the_tag_is_the_only_validator() -> None:
+    assert UNDATED.headers == {"ETag": '"tag"'}
+    for value, whole in {'"tag"': False, 'W/"tag"': True, '"x"': True, **dict.fromkeys(DATES, True), "": True}.items():
+        assert (outcome({"Range": "bytes=0-0", "If-Range": value}, UNDATED) is None) == whole, value
