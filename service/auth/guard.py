@@ -29,7 +29,7 @@ def guard(open_routes: Container[str]) -> Middleware:
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if route_pattern(request) not in open_routes:
+        if not await _is_open(request, open_routes):
             try:
                 request[ACTOR] = await _admin(request)
             except Refused as refused:
@@ -38,6 +38,14 @@ def guard(open_routes: Container[str]) -> Middleware:
         return await handler(request)
 
     return guarded
+
+
+async def _is_open(request: web.Request, open_routes: Container[str]) -> bool:
+    if request.match_info.http_exception is None:
+        return route_pattern(request) in open_routes
+    # No route: the path is unknown, or does not have the method. The latter is open where the path is, and gets 405.
+    resources = [one for one in request.app.router.resources() if one.canonical in open_routes]
+    return any([(await resource.resolve(request))[1] for resource in resources])
 
 
 async def _admin(request: web.Request) -> Actor:

@@ -62,6 +62,12 @@ async def test_without_the_right_an_unknown_path_does_not_differ_from_a_guarded_
             assert unknown == (status, headers, body.replace(b"/api/reports/all", path.encode()))
 
 
-async def test_only_an_admin_learns_that_a_path_does_not_exist(service: World) -> None:
-    assert [(await service.get("/nothing", token=token)).status for token in (None, PLAIN, ADMIN)] == [401, 403, 404]
-    assert [(await service.get("/healthz", "POST", token=token)).status for token in (None, ADMIN)] == [401, 405]
+@pytest.mark.parametrize(
+    ("path", "method", "statuses"),
+    [("/nothing", "GET", [401, 403, 404]), ("u-1/sessions", "POST", [401, 403, 405]),
+     ("/docs/page.js", "POST", [405] * 3), ("/healthz", "TRACE", [405] * 3)],
+)  # fmt: skip
+async def test_only_an_admin_learns_which_closed_paths_and_methods_there_are(
+    service: World, path: str, method: str, statuses: list[int]
+) -> None:
+    assert [(await service.get(path, method, token=token)).status for token in (None, PLAIN, ADMIN)] == statuses
