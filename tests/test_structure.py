@@ -11,7 +11,7 @@ from tests.sources import MODULES, source
 # A test below holds that the folders of the package are these rooms.
 ROOMS: dict[str, set[str]] = {
     "cli": {"server", "client", "doctor", "catalog", "store"},
-    "server": {"http", "auth", "api", "transfers", "sessions", "catalog", "store"},
+    "server": {"http", "auth", "api", "transfers", "sessions", "catalog", "store", "archive"},
     "api": {"http", "auth", "transfers", "sessions", "catalog", "store", "archive"},
     "auth": {"http", "catalog"},
     "transfers": {"http", "catalog", "store"},

@@ -17,6 +17,7 @@ from service.store import Listing, OpenFile, Skipped, StoreError, StoreUnavailab
 # Bytes. A block keeps a core busy for 3 ms; smaller ones lose more to the hops between threads, and compress less.
 BLOCK = 1024 * 1024
 BATCH_FILES = 256
+EXTRA_JOBS = 2  # submitted beyond one for each thread, so that no thread waits for its next job
 
 
 @dataclass(slots=True)
@@ -47,6 +48,12 @@ class TooBig:
     name: str
 
 
+def most_open_files(threads: int) -> int:
+    """How many files one archive has open at most, in a pool of so many threads: one for each of its jobs, and the
+    one whose blocks are framed."""
+    return threads + EXTRA_JOBS + 1
+
+
 class Stopped(Exception):
     """The archive was stopped: its blocks are no longer needed."""
 
@@ -59,13 +66,13 @@ class Blocks:
     """The blocks of a listing's files. Close it to stop its jobs and close its files."""
 
     def __init__(self, listing: Listing, open_file: Callable[[str], OpenFile], pool: Pool, codec: Codec) -> None:
-        """The pool may be shared: at most as many of these jobs as it has threads, and two more, are submitted and not
-        taken yet, so memory is flat and every archive gets its turn."""
+        """The pool may be shared: at most as many of these jobs as it has threads, and EXTRA_JOBS more, are submitted
+        and not taken yet, so memory is flat and every archive gets its turn."""
         self._listing = listing
         self._open_file = open_file
         self._pool = pool
         self._codec = codec
-        self._depth = pool.threads + 2
+        self._depth = pool.threads + EXTRA_JOBS
         self._open: set[OpenFile] = set()
         self._stopped = False
         self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)

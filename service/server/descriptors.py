@@ -1,29 +1,30 @@
-"""Descriptors: how many connections and files this process may have open."""
+"""File descriptors: how many connections and files this process needs and may have open."""
 
 import os
 import resource
 import sys
 
+from service.archive import most_open_files
 from service.config import Settings
 
-EACH = 4  # descriptors that a connection may need: its own, a user's two directories, a file
-OTHERS = 256  # the catalog, the log, threads' files, and what libraries hold
+PER_CONNECTION = 4  # its socket, a user's two directories, a file
+OTHERS = 256  # the catalog, the log, the files of threads and libraries
 
 
 def descriptors_needed(settings: Settings) -> int:
-    """That may be open at once: what all connections need, or what all exports do, whichever is more."""
+    """How many may be open at once: those of all connections, or those of all exports, whichever are more."""
     exports = settings.exports.max_concurrent * descriptors_of_an_export(settings)
-    return OTHERS + max(settings.server.max_connections * EACH, exports)
+    return OTHERS + max(settings.server.max_connections * PER_CONNECTION, exports)
 
 
 def descriptors_of_an_export(settings: Settings) -> int:
-    """Its socket, the user's directories, and the files read ahead."""
-    ahead = (settings.exports.threads or len(os.sched_getaffinity(0))) + 3
-    return 1 + len(settings.storage.layouts) + ahead
+    """Those of its socket, the user's directories and the open files."""
+    threads = settings.exports.threads or len(os.sched_getaffinity(0))
+    return 1 + len(settings.storage.layouts) + most_open_files(threads)
 
 
 def raise_descriptors(needed: int) -> int:
-    """Raise the soft limit as far as is needed and the hard limit allows; how many descriptors there may be now."""
+    """Raise the soft limit as far as needed and allowed by the hard limit; return the new soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return sys.maxsize
@@ -34,5 +35,5 @@ def raise_descriptors(needed: int) -> int:
 
 
 def room_for_connections(descriptors: int, wanted: int) -> int:
-    """How many connections so many descriptors are enough for, at most `wanted`."""
-    return max(1, min(wanted, (descriptors - OTHERS) // EACH))
+    """For how many connections the descriptors are enough, at most `wanted`."""
+    return max(1, min(wanted, (descriptors - OTHERS) // PER_CONNECTION))

@@ -1,9 +1,10 @@
-"""The store: where session files lie, and the one door to each.
+"""The store: where session files lie, and how each one is opened.
 
-A `SessionStore` yields a `UserFiles`, which is bound to one user's directories: code that holds one cannot reach
-another user's files, and knows no paths. Every way to a session's bytes goes through `UserFiles.open`.
+A `SessionStore` makes a `UserFiles`, which is bound to one user's directories: code that holds one cannot reach
+another user's files, and knows no paths. Every session file is opened by `UserFiles.open`, which checks its name.
 
-All methods block and belong in a thread of the files' pool. The errors below are the only ones that leave this room.
+All methods block, so call them in a thread of the files' pool; only `OpenFile.chunks` is for the event loop. No other
+errors than those below leave this room.
 """
 
 from service.store.files import (

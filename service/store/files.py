@@ -1,4 +1,4 @@
-"""What every store offers: names, errors and duties. The local directory is one; an object store can be another."""
+"""What every store offers: names, errors and duties."""
 
 import re
 from array import array
@@ -12,32 +12,32 @@ SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
 
 
 class StoreError(Exception):
-    """A file cannot be given. The text is one plain sentence without a path; it may reach a client."""
+    """A file cannot be read. The text is one plain sentence without a path, as clients may see it."""
 
 
 class InvalidName(StoreError):
-    """The name is not one that a session file can have."""
+    """No session file can have this name."""
 
     def __init__(self) -> None:
         super().__init__("The name is not that of a session file.")
 
 
 class NotFound(StoreError):
-    """No such file, or no longer."""
+    """There is no such file, or it was deleted."""
 
     def __init__(self) -> None:
         super().__init__("No such session file.")
 
 
 class NotRegular(StoreError):
-    """A link, directory, FIFO, socket or device has the name."""
+    """The name belongs to a link, directory, FIFO, socket or device."""
 
     def __init__(self) -> None:
         super().__init__("Not a regular file.")
 
 
 class Unreadable(StoreError):
-    """The file is there, but the service may not read it or the disk fails. `name` is the file's, for the log."""
+    """The file exists, but the service may not read it, or the disk fails. `name` is the file's, for the log."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__("The file cannot be read.")
@@ -45,7 +45,7 @@ class Unreadable(StoreError):
 
 
 class Truncated(StoreError):
-    """The file was cut short while it was read, so that what was announced cannot be sent. `name` is the file's."""
+    """The file was cut short while it was read: it cannot be sent as announced. `name` is the file's, for the log."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__("The file was cut short while it was read.")
@@ -53,14 +53,14 @@ class Truncated(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The whole store does not answer; nothing can be said of any file."""
+    """The whole store does not answer; whether a file exists is unknown."""
 
     def __init__(self) -> None:
         super().__init__("The session store does not answer.")
 
 
 class SessionFile(NamedTuple):
-    """A regular file as a listing saw it: `size` in bytes, `mtime_ns` since the epoch."""
+    """The stat of a regular file: `size` in bytes, `mtime_ns` since the epoch."""
 
     name: str
     size: int
@@ -69,7 +69,7 @@ class SessionFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A `*.jsonl` that is not given, and the sentence that says why. `name` is printable."""
+    """A `*.jsonl` that is left out of an export, and the reason, a sentence. `name` is printable."""
 
     name: str
     reason: str

@@ -1,4 +1,4 @@
-"""Layouts: which directories of the session root are a user's. The only place where a user becomes a path."""
+"""Layouts: which directories of the session root belong to a user. No other module turns a user into a path."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ PLACEHOLDER = re.compile(r"\{(email_local|email|user_id)\}")
 
 
 def checked_layout(template: str) -> str:
-    """A layout from the configuration, as it is. Raises ValueError unless it names one directory a user."""
+    """The layout unchanged. Raises ValueError unless it gives each user one directory of their own."""
     literal = PLACEHOLDER.sub("", template)
     if not PLACEHOLDER.search(template) or re.search(r"[{}/\\]", literal) or _has_control(literal):
         raise ValueError("a directory name with {email_local}, {email} or {user_id} in it, and no separator")
@@ -27,12 +27,12 @@ def user_directories(layouts: Sequence[str], user_id: str, email: str) -> tuple[
     """The names of a user's directories under the session root, in order of priority.
 
     A name that could lead elsewhere (`base / ""` is the whole root, a local part of `..` its parent) is no
-    directory of this user: it is left out and logged.
+    directory of any user: it is skipped and logged.
     """
     values = {"email_local": email_local(email), "email": email, "user_id": user_id}
     names = []
     for layout in layouts:
-        # A value that is empty makes the name mean somebody else's directory, or everybody's.
+        # With an empty value, the name would be another user's directory, or everybody's.
         used = [values[key] for key in PLACEHOLDER.findall(layout)]
         name = PLACEHOLDER.sub(lambda match: values[match[1]], layout)
         if all(used) and _is_plain(name):
@@ -49,5 +49,5 @@ def _is_plain(name: str) -> bool:
 
 
 def _has_control(text: str) -> bool:
-    """Control characters, NUL among them, and surrogates, which no file system can hold."""
+    """Control characters, such as NUL, and surrogates, which no file system can hold."""
     return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)

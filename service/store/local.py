@@ -1,12 +1,12 @@
 """Session files in a local directory tree, `<root>/<directory>/<session>.jsonl`.
 
-Rules this module keeps, each against a race or a link that leads out:
+Each of these rules prevents a race, or a link that leads out of the root:
 
 - Directories and files are opened relative to an open descriptor, never by a path that was checked before.
-- No link is followed for a file. A directory may be a link only to something under the root, and is then opened
-  one component at a time, so that nothing can be swapped in between.
-- What was opened is looked at, and what was looked at is what is sent.
-- Nothing but a regular file is opened for reading, and opening never blocks: not on a FIFO either.
+- Links to files are not followed. A link to a directory is followed only if its target is under the root; the target
+  is then opened one component at a time, so that nothing can be swapped in between.
+- The stat that decides is that of the open file, and the bytes are read from the same descriptor.
+- Only regular files are opened for reading. Opening never blocks, not even on a FIFO.
 """
 
 import errno
@@ -38,39 +38,40 @@ OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Names:
-    """The names of the session files in directories, kept as long as a directory has not changed.
+    """A cache of the names of the session files in a directory, valid while the directory does not change.
 
-    A file that comes, goes or is replaced changes its directory's times, the change time even where the modification
-    time is set back. Both tick coarsely, so that a directory which changed a moment ago may change again unseen.
+    A file that is created, deleted or replaced changes its directory's times; the change time moves even if the
+    modification time is set back. The clock of both is coarse: a directory that changed less than SETTLED ago may
+    change again without another time, so its names are not cached.
     """
 
-    MOST = 500_000  # names that are kept, of all directories together: some 50 MB
-    SETTLED = 2  # seconds since the last change
+    MOST = 500_000  # cached names of all directories together: some 50 MB
+    SETTLED = 2  # seconds
 
     def __init__(self) -> None:
-        self._kept: LRUCache[tuple[int, int], tuple[tuple[int, int], frozenset[str]]] = LRUCache(
-            self.MOST, lambda kept: len(kept[1]) + 1
+        self._cache: LRUCache[tuple[int, int], tuple[tuple[int, int], frozenset[str]]] = LRUCache(
+            self.MOST, lambda cached: len(cached[1]) + 1
         )
         self._lock = threading.Lock()
 
-    def of(self, directory: int) -> frozenset[str]:
-        """Raises StoreUnavailable."""
-        with _answering():
+    def read(self, directory: int) -> frozenset[str]:
+        """The names in an open directory. Raises StoreUnavailable."""
+        with _store_unavailable():
             status = os.fstat(directory)
         identity, state = (status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_ctime_ns)
         with self._lock:
-            kept = self._kept.get(identity)
-        if kept is not None and kept[0] == state:
-            return kept[1]
+            cached = self._cache.get(identity)
+        if cached is not None and cached[0] == state:
+            return cached[1]
         settled = time.time() - max(state) / 1e9 > self.SETTLED
-        names = self._read(directory)
+        names = self._read_entries(directory)
         if settled and len(names) < self.MOST:
             with self._lock:
-                self._kept[identity] = (state, names)
+                self._cache[identity] = (state, names)
         return names
 
-    def _read(self, directory: int) -> frozenset[str]:
-        with _answering(), os.scandir(directory) as entries:
+    def _read_entries(self, directory: int) -> frozenset[str]:
+        with _store_unavailable(), os.scandir(directory) as entries:
             return frozenset(
                 entry.name
                 for entry in entries
@@ -91,21 +92,21 @@ class LocalUserFiles:
         return bool(self._directories)
 
     def names(self) -> frozenset[str]:
-        # Not `frozenset().union(...)`: with one directory that would copy what is kept.
-        first, *others = [self._names.of(directory) for directory in self._directories] or [frozenset[str]()]
+        # Not `frozenset().union(...)`: with one directory that would copy the cached set.
+        first, *others = [self._names.read(directory) for directory in self._directories] or [frozenset[str]()]
         return first.union(*others) if others else first
 
     def list(self) -> Listing:
         listing = Listing()
         rejected: dict[str, StoreError] = {}
         for directory in self._directories:
-            with _answering():
+            with _store_unavailable():
                 names = os.listdir(directory)
-            _stat_all(sorted(_others(names, listing.names)), directory, listing, rejected)
+            _stat_all(sorted(_new_names(names, listing.names)), directory, listing, rejected)
         if len(self._directories) > 1:
             listing.sort()
-        left_out = rejected.keys() - set(listing.names)
-        listing.skipped = [Skipped(_printable(name), str(rejected[name])) for name in sorted(left_out)]
+        skipped = rejected.keys() - set(listing.names)
+        listing.skipped = [Skipped(_printable(name), str(rejected[name])) for name in sorted(skipped)]
         return listing
 
     def stat_file(self, name: str) -> SessionFile | None:
@@ -123,7 +124,7 @@ class LocalUserFiles:
                 return open_regular(name, directory, self._pool.executor)
             except NotFound:
                 continue
-            except NotRegular as error:  # a later layout may hold the session under this name
+            except NotRegular as error:  # a later directory may have the session under this name
                 failure = error
         raise failure
 
@@ -144,7 +145,7 @@ class LocalStore:
     def check(self) -> None:
         root = self._open_root()
         try:
-            with _answering(), os.scandir(root) as entries:
+            with _store_unavailable(), os.scandir(root) as entries:
                 next(entries, None)
         finally:
             os.close(root)
@@ -165,11 +166,11 @@ class LocalStore:
         return LocalUserFiles(opened, self._names, self._pool)
 
     def directories(self) -> list[str]:
-        with _answering(), os.scandir(self._root) as entries:
+        with _store_unavailable(), os.scandir(self._root) as entries:
             return sorted(entry.name for entry in entries if self._is_directory(entry))
 
     def _is_directory(self, entry: "os.DirEntry[str]") -> bool:
-        """Links count as `user_files` follows them."""
+        """Whether it is a directory, or a link that `user_files` follows to one."""
         if not entry.is_symlink():
             return entry.is_dir()
         root = self._open_root()
@@ -181,11 +182,11 @@ class LocalStore:
         return True
 
     def _open_root(self) -> int:
-        with _answering():
+        with _store_unavailable():
             return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _open_directory(self, name: str, root: int) -> int | None:
-        """A user's directory, or None when there is none that may be used."""
+        """The descriptor of a user's directory, or None if there is none that may be used."""
         try:
             return os.open(name, OPEN_DIRECTORY, dir_fd=root)
         except OSError as error:
@@ -196,11 +197,11 @@ class LocalStore:
             raise StoreUnavailable from error
 
     def _open_linked(self, name: str, root: int) -> int | None:
-        """A directory that is a link, if what it resolves to is under the root."""
+        """The descriptor of the directory that a link leads to, or None if it is not under the root."""
         base = os.path.realpath(self._root)
         try:
             target = os.path.realpath(os.path.join(base, name))
-        except OSError:  # the link went while it was read
+        except OSError:  # the link was deleted meanwhile
             return None
         inside = os.path.relpath(target, base).split(os.sep)
         if inside[0] in (os.curdir, os.pardir):
@@ -210,23 +211,23 @@ class LocalStore:
             for part in inside:
                 parent, directory = directory, os.open(part, OPEN_DIRECTORY, dir_fd=directory)
                 os.close(parent)
-        except OSError:  # what it leads to is gone, no directory, or was swapped for a link meanwhile
+        except OSError:  # the target is missing, no directory, or was swapped for a link meanwhile
             os.close(directory)
             return None
         return directory
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """A directory that cannot be read leaves open which sessions there are."""
+def _store_unavailable() -> Iterator[None]:
+    """If a directory cannot be read, which sessions exist is unknown."""
     try:
         yield
     except OSError as error:
         raise StoreUnavailable from error
 
 
-def _others(names: list[str], known: list[str]) -> Iterable[str]:
-    """What no directory before this one had."""
+def _new_names(names: list[str], known: list[str]) -> Iterable[str]:
+    """The names without those that an earlier directory has."""
     return set(names).difference(known) if known else names
 
 
@@ -256,7 +257,7 @@ def _stat_all(names: Iterable[str], directory: int, listing: Listing, rejected: 
 
 
 def _stat_file(name: str, directory: int) -> SessionFile | None:
-    """The session file of that name, if there is one."""
+    """The stat of the session file of that name, or None if there is none."""
     if not SESSION_FILE.fullmatch(name):
         return None
     try:
@@ -267,6 +268,6 @@ def _stat_file(name: str, directory: int) -> SessionFile | None:
 
 
 def _printable(name: str) -> str:
-    """A name from the disk as text that can be printed: what is no character of UTF-8, or none to print, as `\\xNN`."""
+    """A file name as printable text; bytes that are not UTF-8 and unprintable characters become `\\xNN`."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

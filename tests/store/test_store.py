@@ -1,4 +1,4 @@
-"""The one door to a file, and the layouts."""
+"""How a file is opened and listed, and the layouts."""
 
 import gc
 import os
@@ -57,14 +57,14 @@ def test_layouts(user_id: str, email: str, expected: tuple[str, ...]) -> None:
 
 
 def test_a_layout_with_more_around_an_empty_value_is_no_directory() -> None:
-    """Else everybody without a local part would share `x-`."""
+    """Otherwise all users without a local part would share `x-`."""
     assert user_directories(("x-{email_local}",), "u", "@x") == ()
 
 
 @pytest.mark.parametrize(
     "template", ["", "all", "{email_local}/x", "../{user_id}", "{name}", "{user_id", "{user_id!r}"]
 )
-def test_a_layout_that_is_not_one_directory_a_user_is_refused(template: str) -> None:
+def test_a_layout_that_is_not_one_directory_for_each_user_is_rejected(template: str) -> None:
     with pytest.raises(ValueError, match="a directory name with"):
         checked_layout(template)
 
@@ -83,8 +83,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "root" / "alice"
 
 
-def test_what_was_opened_is_what_is_read(pool: Pool, folder: Path) -> None:
-    """The name is given to something else after the door: the open file does not change."""
+def test_an_open_file_stays_the_same_when_its_name_is_given_to_another(pool: Pool, folder: Path) -> None:
     (folder / "a.jsonl").write_text("first")
     file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
     (folder / "a.jsonl").unlink()
@@ -94,7 +93,7 @@ def test_what_was_opened_is_what_is_read(pool: Pool, folder: Path) -> None:
     file.close()
 
 
-def test_a_link_for_a_directory_that_goes_while_it_is_read_is_no_directory(
+def test_a_link_for_a_directory_that_is_deleted_while_it_is_read_is_no_directory(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").mkdir()
@@ -138,15 +137,15 @@ def test_opening_does_not_block_on_a_fifo(pool: Pool, folder: Path) -> None:
     assert len(failures) == 1
 
 
-def test_a_fifo_that_takes_the_files_place_behind_the_first_look_is_refused(
+def test_a_fifo_that_takes_the_files_place_after_the_first_stat_is_rejected(
     pool: Pool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "f.jsonl").write_text("x")
     opened = LocalStore(folder.parent, pool).user_files(("alice",))
-    look = os.stat
+    real_stat = os.stat
 
     def swapped(*arguments: object, **keywords: object) -> os.stat_result:
-        status = look(*arguments, **keywords)  # type: ignore[arg-type]
+        status = real_stat(*arguments, **keywords)  # type: ignore[arg-type]
         (folder / "f.jsonl").unlink()
         os.mkfifo(folder / "f.jsonl")
         return status
@@ -157,14 +156,14 @@ def test_a_fifo_that_takes_the_files_place_behind_the_first_look_is_refused(
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../canary.jsonl", "a/b.jsonl", "a.jsonl\n", "a\0.jsonl", "é.jsonl"])
-def test_the_door_checks_the_name_itself(pool: Pool, folder: Path, name: str) -> None:
+def test_open_checks_the_name_itself(pool: Pool, folder: Path, name: str) -> None:
     opened = LocalStore(folder.parent, pool).user_files(("alice",))
     with pytest.raises(InvalidName):
         opened.open(name)
     assert opened.stat_file(name) is None
 
 
-def test_a_refused_file_leaves_no_descriptor(pool: Pool, folder: Path) -> None:
+def test_a_rejected_file_leaves_no_descriptor(pool: Pool, folder: Path) -> None:
     (folder / "d.jsonl").mkdir()
     (folder / "l.jsonl").symlink_to("d.jsonl")
     store = LocalStore(folder.parent, pool)
@@ -188,7 +187,7 @@ def test_a_file_shorter_than_expected_is_truncated(pool: Pool, folder: Path) -> 
     file.close()
 
 
-def test_a_missing_root_is_no_missing_user(pool: Pool, tmp_path: Path) -> None:
+def test_a_missing_root_is_not_a_missing_user(pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         LocalStore(tmp_path / "none", pool).user_files(("alice",))
     with pytest.raises(StoreUnavailable):
@@ -226,7 +225,7 @@ def test_a_listing_is_sorted_columns_of_the_first_directory_that_has_a_name(pool
     opened.close()
 
 
-def test_a_name_that_one_directory_refuses_and_another_has_is_not_skipped(pool: Pool, tmp_path: Path) -> None:
+def test_a_name_that_one_directory_rejects_and_another_has_is_not_skipped(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "a" / "s.jsonl").mkdir(parents=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "s.jsonl").write_text("x")
