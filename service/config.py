@@ -184,6 +184,10 @@ class Metrics(Section):
     )
 
 
+class Console(Section):
+    enabled: bool = Field(True, description="Whether the admin's page is served at /.")
+
+
 class LogFormat(StrEnum):
     """How a line looks."""
 
@@ -221,6 +225,7 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     auth: Auth = Auth()
     exports: Exports = Exports()
+    console: Console = Console()
     metrics: Metrics = Metrics()
     logging: Logging = Logging()
 

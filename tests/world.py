@@ -17,7 +17,7 @@ from yarl import URL
 
 from service.api.parts import DATABASE, SETTINGS
 from service.catalog import Usage, UsageRow, User, Users
-from service.config import Auth, Catalog, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
+from service.config import Auth, Catalog, Console, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
 from service.http.protocol import Runner
 from service.server.app import build_app
 from service.transfers.transfer import TRANSFERS
@@ -64,6 +64,7 @@ class World:
         self.exports = Exports()
         self.server = Server(shutdown_timeout=1)
         self.metrics = Metrics()
+        self.console = Console()
         self.jwt: Jwt | None = None
         self.proxy: ProxyHeaders | None = None
         self.before_start: Callable[[web.Application], object] = lambda app: None
@@ -81,6 +82,7 @@ class World:
             catalog=Catalog(url=self.catalog),
             auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,
+            console=self.console,
             metrics=self.metrics,
         )
 

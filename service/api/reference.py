@@ -27,13 +27,16 @@ PAGE_HEADERS = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+CONSOLE_PLACE = b"<!-- console -->"
+CONSOLE_LINK = b'<p><a href="./">The console</a>: the admin\'s page over this API</p>'
 PIECE = 64 * 1024  # bytes
 
 
 class Reference:
     """Reads each file at its first request, and keeps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: bool) -> None:
+        self._console = CONSOLE_LINK if console else b""
         self._kept: dict[Path, bytes] = {}
 
     async def document(self, request: web.Request) -> web.Response:
@@ -42,7 +45,7 @@ class Reference:
 
     async def page(self, request: web.Request) -> web.Response:
         """The page that shows the document, and tries its calls."""
-        body = await self._content(request, PAGE)
+        body = (await self._content(request, PAGE)).replace(CONSOLE_PLACE, self._console)
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PAGE_HEADERS)
 
     async def asset(self, request: web.Request) -> web.Response:

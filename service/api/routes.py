@@ -15,9 +15,12 @@ USER = "/api/admin/users/{user_id:[^/]+}"
 SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
 
 
-def add_routes(router: web.UrlDispatcher) -> None:
-    """GET and HEAD are separate where HEAD must not run the handler: aiohttp would send the body."""
-    reference = Reference()
+def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
+    """With `console`, the reference links to the console.
+
+    GET and HEAD are separate where HEAD must not run the handler: aiohttp would send the body.
+    """
+    reference = Reference(console)
     routes = [
         ("GET", "/healthz", health.healthz),
         ("HEAD", "/healthz", health.healthz),

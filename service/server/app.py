@@ -23,6 +23,8 @@ from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
 from service.auth import AUTHENTICATION, USERS, Authentication, checked, guard
 from service.catalog import AuditLog, Database, Usage, Users
 from service.config import Settings
+from service.console import OPEN_ROUTES as CONSOLE_ROUTES
+from service.console import Console
 from service.http.access import accounting
 from service.http.problems import problems
 from service.http.proxies import Proxies, locate
@@ -54,13 +56,15 @@ def build_app(settings: Settings) -> web.Application:
             request_id,
             locate(proxies),
             problems(translate),
-            guard(OPEN_ROUTES),
+            guard(OPEN_ROUTES | CONSOLE_ROUTES),
             refuse_while_stopping(HEALTH),
         ]
     )
     app[SETTINGS] = checked(settings)
     app[METRICS] = app[OBSERVER] = metrics
-    add_routes(app.router)
+    add_routes(app.router, console=settings.console.enabled)
+    if settings.console.enabled:
+        Console().add_routes(app.router)
     app.on_response_prepare.append(mark_prepared)
     # Closed in the opposite order.
     app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress, _pending_rows])

@@ -4,10 +4,11 @@ import pytest
 from aiohttp import web
 
 from service.api.routes import HEALTH, OPEN_ROUTES
+from service.console import OPEN_ROUTES as CONSOLE_ROUTES
 from tests.raw import wire
 from tests.world import ADMIN, PLAIN, World
 
-NO_TOKEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}"}
+NO_TOKEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}", "/", "/console/{file}"}
 
 
 @pytest.fixture
@@ -23,12 +24,12 @@ async def probed(world: World) -> AsyncIterator[World]:
 
 
 def test_the_open_routes_are_these_and_no_more() -> None:
-    assert OPEN_ROUTES == NO_TOKEN
+    assert OPEN_ROUTES | CONSOLE_ROUTES == NO_TOKEN
     assert HEALTH < OPEN_ROUTES
 
 
 async def test_every_open_route_exists(service: World) -> None:
-    assert {resource.canonical for resource in service.app.router.resources()} >= OPEN_ROUTES
+    assert {resource.canonical for resource in service.app.router.resources()} >= NO_TOKEN
 
 
 async def test_every_other_route_and_method_is_closed(service: World) -> None:

@@ -1,0 +1,36 @@
+// What went wrong, in words for the reader, and what they can do.
+
+import { NO_ANSWER, Problem } from "./api.js";
+import { foreign, h } from "./dom.js";
+
+/** @type {Record<number, string>} */
+const TITLES = {
+  [NO_ANSWER]: "No answer",
+  401: "Not signed in",
+  403: "Not allowed",
+  404: "Not found",
+  422: "The filter is not valid",
+  503: "Busy",
+};
+
+/**
+ * @param {unknown} error
+ * @param {() => void} retry
+ */
+export function problemPanel(error, retry) {
+  if (!(error instanceof Problem)) throw error;
+  const wait = error.retryAfter && ` It asks to be tried again in ${error.retryAfter} seconds.`;
+  const advice = {
+    [NO_ANSWER]: "The service may be restarting, or the network is down.",
+    403: "You are known, but you are no admin. Ask whoever runs this service.",
+  }[error.status];
+  return h(
+    "section",
+    { class: "problem", role: "alert" },
+    h("h2", {}, TITLES[error.status] ?? "That did not work"),
+    h("p", {}, foreign(error.message), wait),
+    advice && h("p", {}, advice),
+    error.requestId && h("p", {}, h("small", {}, "Request ", foreign(error.requestId))),
+    h("button", { type: "button", click: retry }, "Try again"),
+  );
+}

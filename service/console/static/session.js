@@ -1,0 +1,213 @@
+// One session, read page by page. The address has the byte at which the page begins, and the line that is looked at.
+
+import { changed, go, href, readAddress, replaceAddress } from "./address.js";
+import { apiPath, Problem, send } from "./api.js";
+import { foreign, h, resultsRegion } from "./dom.js";
+import { counted, size } from "./format.js";
+import { SessionLines } from "./lines.js";
+import { problemPanel } from "./problem.js";
+import { findTime, nextError, previousError } from "./seek.js";
+import { oneSession, openTake } from "./take.js";
+import { entry, longText } from "./transcript.js";
+
+/** @typedef {import("./api.js").Line} Line */
+/** @typedef {import("./address.js").Address} Address */
+
+const PAGE = 100; // lines
+const MOST_RAW = 1024 * 1024; // bytes of a raw line that are shown
+
+/**
+ * @param {string} user
+ * @param {string} file
+ * @param {() => void} refresh shows the address again after it was replaced
+ * @returns {import("./main.js").Page}
+ */
+export function sessionPage(user, file, refresh) {
+  const page = new SessionPage(user, file, refresh);
+  return {
+    title: file,
+    element: page.element,
+    results: page.results,
+    update: (address, signal) => page.update(address, signal),
+  };
+}
+
+class SessionPage {
+  /** @param {string} user @param {string} file @param {() => void} refresh */
+  constructor(user, file, refresh) {
+    this.user = user;
+    this.file = file;
+    this.refresh = refresh;
+    this.lines = new SessionLines(user, file);
+    this.results = resultsRegion();
+    this.status = h("p", { role: "status" });
+    this.searching = new AbortController();
+    this.begin = 0; // the page's first byte
+    this.next = /** @type {number | null} */ (null);
+    this.size = 0;
+    this.position = h("input", { id: "position", type: "range", min: 0, max: 1000, change: () => this.jump() });
+    this.time = h("input", { id: "time", type: "datetime-local", step: 1 });
+    this.element = h("div", {}, this.head(), this.tools(), this.status, this.results, this.pager());
+  }
+
+  head() {
+    const take = () => openTake(oneSession(this.user, this.file, this.size));
+    return h(
+      "div",
+      {},
+      h("h1", {}, foreign(this.file)),
+      h(
+        "p",
+        {},
+        "A session of ",
+        h("a", { href: href(["users", this.user]) }, foreign(this.user)),
+        " · ",
+        h("button", { type: "button", click: take }, "Take it…"),
+      ),
+    );
+  }
+
+  tools() {
+    const submit = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.search((signal) => findTime(this.lines, this.time.valueAsNumber + zone(this.time.value), this.size, signal));
+    };
+    const back = () => this.search((signal) => previousError(this.lines, this.looked(), this.progress, signal));
+    const on = () => this.search((signal) => nextError(this.lines, this.looked() + 1, this.progress, signal));
+    return h(
+      "div",
+      { class: "tools" },
+      h("button", { type: "button", click: back }, "Previous error"),
+      h("button", { type: "button", click: on }, "Next error"),
+      h("form", { submit }, h("label", { for: "time" }, "Time"), this.time, h("button", { type: "submit" }, "Jump")),
+      h("p", {}, h("label", { for: "position" }, "Position"), this.position),
+    );
+  }
+
+  pager() {
+    return h(
+      "nav",
+      { class: "pager", "aria-label": "Pages of the session" },
+      h("button", { type: "button", click: () => this.to(0) }, "Beginning"),
+      h("button", { type: "button", click: () => this.earlier() }, "Earlier"),
+      h("button", { type: "button", click: () => this.to(this.next ?? this.begin) }, "Later"),
+      h("button", { type: "button", click: () => this.end() }, "End"),
+    );
+  }
+
+  /** @param {Address} address @param {AbortSignal} signal */
+  async update(address, signal) {
+    this.searching.abort();
+    const from = Number(address.query.get("from") ?? 0) || 0;
+    const page = await this.lines.after(from, PAGE, signal);
+    this.begin = page.lines[0]?.offset ?? from;
+    this.next = page.next;
+    this.size = page.size;
+    const end = page.next ?? page.size;
+    const part = `${size(this.begin)} to ${size(end)} of ${size(page.size)}`;
+    this.status.replaceChildren(`${counted(page.lines.length, "line", "lines")}, ${part}`);
+    this.position.value = String(page.size === 0 ? 0 : (this.begin / page.size) * 1000);
+    this.position.setAttribute("aria-valuetext", part);
+    this.results.replaceChildren(...page.lines.map((line) => entry(line, (raw, into) => this.showRaw(raw, into))));
+    this.look(address.query.get("at"));
+  }
+
+  /** Bring a line into sight. @param {string | null} offset */
+  look(offset) {
+    for (const marked of this.results.querySelectorAll("[aria-current]")) marked.removeAttribute("aria-current");
+    const found = [...this.results.children].find((child) => child.getAttribute("data-offset") === offset);
+    if (!(found instanceof HTMLElement)) return;
+    found.setAttribute("aria-current", "true");
+    found.focus({ preventScroll: true });
+    requestAnimationFrame(() => found.scrollIntoView({ block: "center" }));
+  }
+
+  /** The byte of the line that is looked at; where none is, just before the page. */
+  looked() {
+    const at = readAddress().query.get("at");
+    return at === null ? this.begin - 1 : Number(at);
+  }
+
+  /** @param {number} from */
+  to(from) {
+    const { path, query } = readAddress();
+    go(href(path, changed(query, { from: from > 0 ? String(from) : "", at: "" })));
+  }
+
+  /** @param {number} offset */
+  lookAt(offset) {
+    const { path, query } = readAddress();
+    const listed = this.results.querySelector(`[data-offset="${offset}"]`) !== null;
+    const target = href(path, changed(query, { at: String(offset), ...(listed ? {} : { from: String(offset) }) }));
+    if (!listed) return go(target);
+    replaceAddress(target);
+    this.look(String(offset));
+  }
+
+  jump() {
+    this.to(Math.floor((Number(this.position.value) / 1000) * this.size));
+  }
+
+  earlier() {
+    this.search(
+      async (signal) => (await this.lines.before(this.begin, PAGE, signal))[0]?.offset ?? 0,
+      (at) => this.to(at),
+    );
+  }
+
+  end() {
+    this.search(
+      async (signal) => (await this.lines.before(this.size, PAGE, signal))[0]?.offset ?? 0,
+      (at) => this.to(at),
+    );
+  }
+
+  /** @param {number} bytes */
+  progress = (bytes) => {
+    this.status.replaceChildren(`Looked through ${size(bytes)} …`);
+  };
+
+  /**
+   * Look for a line, and show it; a new search ends the one before.
+   * @param {(signal: AbortSignal) => Promise<number | null>} find
+   * @param {(offset: number) => void} [show]
+   */
+  async search(find, show = (offset) => this.lookAt(offset)) {
+    this.searching.abort();
+    this.searching = new AbortController();
+    const signal = this.searching.signal;
+    this.status.replaceChildren("Looking …");
+    try {
+      const offset = await find(signal);
+      if (signal.aborted) return;
+      this.status.replaceChildren(offset === null ? "There is none." : "Found.");
+      if (offset !== null) show(offset);
+    } catch (error) {
+      if (!signal.aborted) this.status.replaceChildren(problemPanel(error, this.refresh));
+    }
+  }
+
+  /**
+   * The line's own bytes, which the parsed value may not tell (spaces, digits, keys given twice).
+   * @param {Line} line
+   * @param {HTMLElement} into
+   */
+  async showRaw({ offset, length }, into) {
+    if (into.firstChild) return into.replaceChildren();
+    const last = offset + Math.min(length, MOST_RAW) - 1;
+    try {
+      const path = apiPath("users", this.user, "sessions", this.file, "download");
+      const response = await send(path, {}, { headers: { Range: `bytes=${offset}-${last}` } });
+      const cut = length > MOST_RAW && h("p", {}, `The first ${size(MOST_RAW)} of ${size(length)}:`);
+      into.replaceChildren(...[cut, longText(await response.text(), "pre")].filter((part) => part instanceof Node));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      into.replaceChildren(problemPanel(error, () => {}));
+    }
+  }
+}
+
+/** Milliseconds that the reader's time zone is behind UTC then. @param {string} local such as 2026-05-10T12:00 */
+function zone(local) {
+  return new Date(local).getTimezoneOffset() * 60_000;
+}
