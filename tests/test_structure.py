@@ -41,7 +41,7 @@ LIBRARIES = {
     "aiofiles": ("store/local_file",),
     "duckdb": ("catalog",),
     "stream_zip": ("archive",),
-    "isal": ("archive", "client/members"),
+    "isal": ("archive", "client/reader"),
     "zlib_ng": ("archive",),
     "click": ("cli", "doctor/examine"),
     "prometheus_client": ("server/metrics",),

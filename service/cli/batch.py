@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from service.cli.exit_codes import FAILED, SKIPPED
 from service.cli.output import Output, exit_code
-from service.cli.tables import format_size
+from service.cli.tables import format_count, format_size
 from service.client import CannotSave, ClientError, Exported, ExportOptions, NotAllowed, OnProgress
+
+INCOMPLETE = ("files skipped by the service", "files still being written")
 
 
 class Save(Protocol):
@@ -73,22 +75,26 @@ class ExportBatch:
 
     def _report(self, user: str, exported: Exported) -> None:
         self.counts["exported"] += 1
-        files = f"{exported.files} file{'' if exported.files == 1 else 's'}"
-        self.output.line(f"{user}: {files}, {format_size(exported.text_bytes)}, {exported.path}")
+        self.output.line(
+            f"{user}: {format_count(exported.files, 'file')}, {format_size(exported.text_bytes)}, {exported.path}"
+        )
         for skipped in exported.skipped:
             self.counts["files skipped by the service"] += 1
             self.output.error(f"{user}: skipped {skipped.name}: {skipped.reason}")
+        for name in exported.still_written:
+            self.counts["files still being written"] += 1
+            self.output.error(f"{user}: still being written: {name}")
 
     def _summary(self, users: int) -> str:
         not_done = users - sum(self.counts[what] for what in ("exported", "already there", "failed"))
         counts = [(what, self.counts[what]) for what in ("exported", "already there", "failed")]
-        more = [("not done", not_done), ("files skipped by the service", self.counts["files skipped by the service"])]
+        more = [("not done", not_done)] + [(what, self.counts[what]) for what in INCOMPLETE]
         return ", ".join(f"{count} {what}" for what, count in counts + [item for item in more if item[1]])
 
     def _exit_code(self) -> int:
         if self.codes:
             return self.codes.pop() if len(self.codes) == 1 else FAILED
-        return SKIPPED if self.counts["files skipped by the service"] else 0
+        return SKIPPED if any(self.counts[what] for what in INCOMPLETE) else 0
 
 
 async def download_sessions(download: Download, paths: Iterable[Path], force: bool, output: Output) -> int:

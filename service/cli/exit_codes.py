@@ -11,6 +11,7 @@ UNAVAILABLE = 6
 BROKEN = 7
 CANNOT_SAVE = 8
 NOT_SOUND = 9
+NO_MANIFEST = 10
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended
 TERMINATED = 143
@@ -34,7 +35,17 @@ SAVING = SHOWING | {
 }
 EXPORTING = SAVING | {
     FAILED: "the service refused the request, or users failed for different reasons",
-    SKIPPED: "success, but the service skipped files; they are listed",
+    SKIPPED: "success, but files were skipped or, by the manifest, still being written; they are listed",
+}
+VERIFYING = {
+    0: "every archive is whole and holds what its manifest lists",
+    FAILED: "a file cannot be read",
+    USAGE: COMMON[USAGE],
+    SKIPPED: "the same, but files were skipped or still being written when they were exported; they are listed",
+    BROKEN: "an archive is not whole, or does not hold what its manifest lists",
+    NO_MANIFEST: "no archive is damaged, but one has no manifest that could prove what it should hold",
+    INTERRUPTED: COMMON[INTERRUPTED],
+    OUTPUT_CLOSED: COMMON[OUTPUT_CLOSED],
 }
 EXAMINING = COMMON | {
     0: "all is sound",

@@ -12,6 +12,7 @@ from service.cli.commands.serve import serve
 from service.cli.commands.sessions import list_sessions
 from service.cli.commands.token import token
 from service.cli.commands.users import users
+from service.cli.commands.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,9 +22,9 @@ def main() -> None:
     as a ZIP that is streamed, and see who did so.
 
     Try it with `session-export demo`. list, download, export, activity and doctor call a running service and run
-    where clients are. The others run on the service's own machine.
+    where clients are. verify needs no service. The others run on the service's own machine.
     """
 
 
-for command in (list_sessions, download, export, activity, doctor, serve, token, users, demo):
+for command in (list_sessions, download, export, verify, activity, doctor, serve, token, users, demo):
     main.add_command(command)

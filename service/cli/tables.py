@@ -48,6 +48,10 @@ def format_size(count: float) -> str:
     return f"{count:.3g} {UNITS[unit]}"
 
 
+def format_count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def format_time(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}" if time else NOTHING
 

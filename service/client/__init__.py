@@ -6,6 +6,7 @@ The room stands alone: it knows the API and nothing of the server's implementati
 from service.client.client import Client
 from service.client.errors import (
     BrokenOff,
+    CannotRead,
     CannotSave,
     ClientError,
     Damaged,
@@ -15,20 +16,23 @@ from service.client.errors import (
     Unavailable,
 )
 from service.client.export import Exported
-from service.client.members import Skipped
+from service.client.manifest import Findings, Skipped
 from service.client.options import ExportOptions
 from service.client.progress import OnProgress, Progress
 from service.client.rows import Activity, Session
+from service.client.verification import Verification, verify_archive
 
 __all__ = [
     "Activity",
     "BrokenOff",
+    "CannotRead",
     "CannotSave",
     "Client",
     "ClientError",
     "Damaged",
     "ExportOptions",
     "Exported",
+    "Findings",
     "NotAllowed",
     "NotFound",
     "OnProgress",
@@ -37,4 +41,6 @@ __all__ = [
     "Session",
     "Skipped",
     "Unavailable",
+    "Verification",
+    "verify_archive",
 ]

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from service.client.disk import PART, disk_errors, short_name, write_all
-from service.client.members import Reader
+from service.client.reader import Reader
 
 
 class ArchiveFile:

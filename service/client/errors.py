@@ -39,3 +39,7 @@ class Damaged(ClientError):
 
 class CannotSave(ClientError):
     """This machine's disk or directory does not take it."""
+
+
+class CannotRead(ClientError):
+    """A file of this machine cannot be read."""

@@ -10,9 +10,10 @@ from typing import Protocol
 import aiohttp
 
 from service.client.connection import Connection
-from service.client.members import Reader, Skipped
+from service.client.manifest import Skipped
 from service.client.options import ExportOptions
 from service.client.progress import OnProgress, Progress
+from service.client.reader import Reader
 from service.client.responses import body_errors, parse_number
 from service.client.steps import finish_step
 from service.pools import Pool, settle
@@ -20,13 +21,15 @@ from service.pools import Pool, settle
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A complete export: its session files and their bytes, the bytes received, and what the service skipped."""
+    """A complete export: its session files, the bytes of its members, the bytes received, and the names of files that
+    the service skipped or that were being written (which only a manifest tells)."""
 
     path: Path
     files: int
     text_bytes: int
     received: int
     skipped: tuple[Skipped, ...]
+    still_written: tuple[str, ...]
     seconds: float
 
 
@@ -72,7 +75,15 @@ class ExportTransfer:
                 raise
         reader = destination.reader
         seconds = time.monotonic() - began
-        return Exported(path, reader.files, reader.text_bytes, received, tuple(reader.skipped), seconds)
+        return Exported(
+            path,
+            reader.files,
+            reader.text_bytes,
+            received,
+            tuple(reader.skipped),
+            tuple(reader.findings.still_written),
+            seconds,
+        )
 
     async def _save_body(self, response: aiohttp.ClientResponse, destination: Destination, progress: OnProgress) -> int:
         """Save the body, one chunk in the thread while the next one arrives; return the bytes received."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from service.client.disk import PART, disk_errors, short_name, write_all
-from service.client.members import Reader
+from service.client.reader import Reader
 
 
 class ExtractedFiles:
@@ -28,10 +28,12 @@ class ExtractedFiles:
             self.reader.feed(chunk)
 
     def begin(self, name: str, mtime: float) -> None:
-        """Open a new file. The reader has checked that the name is bare. An existing entry is never written to: it
-        could be a link, the same name again, or one that the file system does not tell apart from it by case."""
+        """Open a new file. The reader has checked the name. An existing entry is never written to: it could be a
+        link, the same name again, or one that the file system does not tell apart from it by case."""
+        path = self._part / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.fdopen(os.open(self._part / name, flags, 0o600), "wb", buffering=0)
+        self._file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
         self._mtime = mtime
 
     def take(self, text: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.exit_codes import EXAMINING, EXPORTING, SAVING, SHOWING
+from service.cli.exit_codes import EXAMINING, EXPORTING, SAVING, SHOWING, VERIFYING
 from service.config import Exports
 from tests.cli.process import names, run, started
 from tests.command import COMMAND, TOP
@@ -195,10 +195,17 @@ def test_every_exit_code_that_a_help_names_has_a_test() -> None:
 
 @pytest.mark.parametrize(
     ("command", "codes"),
-    [("list", SHOWING), ("activity", SHOWING), ("download", SAVING), ("export", EXPORTING), ("doctor", EXAMINING)],
+    [
+        ("list", SHOWING),
+        ("activity", SHOWING),
+        ("download", SAVING),
+        ("export", EXPORTING),
+        ("doctor", EXAMINING),
+        ("verify", VERIFYING),
+    ],
 )
 def test_the_help_of_a_command_names_the_exit_codes_that_it_has(command: str, codes: dict[int, str]) -> None:
     text = subprocess.check_output([*COMMAND, command, "--help"], text=True, cwd=TOP)
     named = re.findall(r"^ +(\d+) +(.+)", text.partition("Exit codes:\n")[2], re.MULTILINE)
     assert named == [(str(code), codes[code]) for code in sorted(codes)]
-    assert (3 in codes, 8 in codes) == (command == "export", command in ("export", "download"))
+    assert (3 in codes, 8 in codes) == (command in ("export", "verify"), command in ("export", "download"))

@@ -5,16 +5,14 @@ import json
 import random
 import zipfile
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import pytest
-from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, ZIP_32, ZIP_64, Method, stream_zip
 
-from service.archive.codec import crc32
 from service.client import Damaged
-from service.client.members import Reader, Skipped
+from service.client.manifest import Skipped
+from service.client.reader import Reader
+from tests.client.archives import WHEN, archive_of, archive_of_members, manifested
 
-WHEN = datetime(2026, 5, 10, 12, tzinfo=UTC)
 FILES = {
     "a.jsonl": b'{"text": "hello"}\n' * 50,
     "empty.jsonl": b"",
@@ -41,20 +39,6 @@ class Kept:
         self.ended.append(list(self.files)[-1])
 
 
-def made(files: dict[str, bytes], method: str = "zip32") -> bytes:
-    def how(data: bytes) -> Method:
-        match method:
-            case "zip32":
-                return ZIP_32
-            case "zip64":
-                return ZIP_64
-            case "store32":
-                return NO_COMPRESSION_32(len(data), crc32(data))
-        return NO_COMPRESSION_64(len(data), crc32(data))
-
-    return b"".join(stream_zip((name, WHEN, 0o100600, how(data), [data]) for name, data in files.items()))
-
-
 def fed(chunks: Iterable[bytes]) -> tuple[Kept, Reader]:
     kept = Kept()
     reader = Reader(kept)
@@ -67,7 +51,7 @@ def fed(chunks: Iterable[bytes]) -> tuple[Kept, Reader]:
 @pytest.mark.parametrize("method", ["zip32", "zip64", "store32", "store64"])
 @pytest.mark.parametrize("step", [1, 7, 1000, 1_000_000])
 def test_every_form_of_an_export_is_read_whatever_pieces_it_comes_in(method: str, step: int) -> None:
-    archive = made(FILES, method)
+    archive = archive_of(FILES, method)
     kept, reader = fed(archive[at : at + step] for at in range(0, len(archive), step))
     assert kept.files == FILES
     assert kept.ended == list(FILES)
@@ -76,24 +60,26 @@ def test_every_form_of_an_export_is_read_whatever_pieces_it_comes_in(method: str
 
 
 def test_an_empty_archive_is_whole() -> None:
-    assert fed([made({})])[1].files == 0
+    assert fed([archive_of({})])[1].files == 0
 
 
 def test_the_report_of_what_was_skipped_is_read() -> None:
     report = json.dumps([{"name": "x.jsonl", "reason": "Not a regular file."}]).encode()
-    _, reader = fed([made({"a.jsonl": b"x", "_skipped.json": report})])
+    _, reader = fed([archive_of({"a.jsonl": b"x", "_skipped.json": report})])
     assert (reader.files, reader.skipped) == (1, [Skipped("x.jsonl", "Not a regular file.")])
 
 
 @pytest.mark.parametrize("report", [b"", b"[", b"[1]", b'[{"name": "x"}]', b'{"a": 1}', b"\xff"])
 def test_a_report_that_is_none_is_damage_and_an_empty_one_too(report: bytes) -> None:
     with pytest.raises(Damaged, match=r"_skipped\.json"):
-        fed([made({"a.jsonl": b"x", "_skipped.json": report})])
+        fed([archive_of({"a.jsonl": b"x", "_skipped.json": report})])
 
 
+@pytest.mark.parametrize("with_manifest", [False, True])
 @pytest.mark.parametrize("method", ["zip32", "zip64", "store32", "store64"])
-def test_an_archive_that_is_cut_anywhere_is_damaged(method: str) -> None:
-    archive = made({"a.jsonl": b"abc", "b.jsonl": b"def" * 9}, method)
+def test_an_archive_that_is_cut_anywhere_is_damaged(method: str, with_manifest: bool) -> None:
+    files = {"a.jsonl": b"abc", "d/b.jsonl": b"def" * 9}
+    archive = archive_of(manifested(files) if with_manifest else files, method)
     for length in range(len(archive)):
         with pytest.raises(Damaged):
             fed([archive[:length]])
@@ -103,7 +89,7 @@ def test_an_archive_that_is_cut_anywhere_is_damaged(method: str) -> None:
 def test_a_changed_byte_is_damage_or_changes_no_name_and_no_text(method: str) -> None:
     """Times, versions and attributes have no checksum in a ZIP."""
     files = {"a.jsonl": b"abc" * 30, "b.jsonl": random.Random(2).randbytes(50)}
-    archive = made(files, method)
+    archive = archive_of(files, method)
     noticed = 0
     for at in range(len(archive)):
         for change in (0x01, 0x80, 0xFF):
@@ -120,30 +106,31 @@ def test_a_changed_byte_is_damage_or_changes_no_name_and_no_text(method: str) ->
 
 def test_bytes_behind_the_end_are_damage() -> None:
     with pytest.raises(Damaged):
-        fed([made(FILES) + b"\n"])
+        fed([archive_of(FILES) + b"\n"])
 
 
 def test_a_central_directory_of_other_members_is_damage() -> None:
     """Where the members themselves are as good as can be."""
-    first, second = made({"a.jsonl": b"abc"}), made({"a.jsonl": b"abd"})
+    first, second = archive_of({"a.jsonl": b"abc"}), archive_of({"a.jsonl": b"abd"})
     with pytest.raises(Damaged, match="central directory"):
         fed([first[: first.index(b"PK\x01\x02")] + second[second.index(b"PK\x01\x02") :]])
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.jsonl", "/etc/a.jsonl", "d/a.jsonl", "d\\a.jsonl", "..", ".", "", "a.jsonl/", "a.txt", "a.jsonl\n",
-     "a\0.jsonl", "ä.jsonl", "x/../../_skipped.json"],
+    ["../a.jsonl", "./a.jsonl", "/etc/a.jsonl", "d/e/a.jsonl", "d//a.jsonl", "d/../a.jsonl", "d\\a.jsonl",
+     "d\n/a.jsonl", "..", ".", "", "a.jsonl/", "a.txt", "a.jsonl\n", "a\0.jsonl", "ä.jsonl",
+     "x/../../_skipped.json", "d/_result.json"],
 )  # fmt: skip
 def test_a_member_that_no_export_holds_is_damage_before_anything_is_written(name: str) -> None:
     kept = Kept()
     with pytest.raises(Damaged, match="not the name of a session file"):
-        Reader(kept).feed(made({name: b"x"}))
+        Reader(kept).feed(archive_of({name: b"x"}))
     assert not kept.files
 
 
 def test_two_members_of_one_name_are_damage() -> None:
-    archive = b"".join(stream_zip(("a.jsonl", WHEN, 0o100600, ZIP_32, [text]) for text in (b"abc", b"def")))
+    archive = archive_of_members([("a.jsonl", b"abc"), ("a.jsonl", b"def")])
     with pytest.raises(Damaged, match="same name"):
         fed([archive])
 
