@@ -1,4 +1,4 @@
-"""The example in Python that the documents show."""
+"""The example in Python that docs/client.md shows."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from service.catalog import User
 from tests.command import TOP
 from tests.world import ADMIN, World
 
-DOCUMENTS = "".join(path.read_text() for path in (TOP / "README.md", *(TOP / "docs").glob("*.md")))
+PAGE = (TOP / "docs" / "client.md").read_text()
 EXAMPLE = re.compile(r"^    import asyncio\n.*?^    asyncio\.run\(main\(\)\)\n", re.MULTILINE | re.DOTALL)
 
 
 async def test_the_documented_program_saves_an_export(service: World, tmp_path: Path) -> None:
     await service.add_users(User("u-1001", "zoe@example.com", None))
     service.file("a.jsonl", b"x" * 10, folder="zoe")
-    (example,) = EXAMPLE.findall(DOCUMENTS)
+    (example,) = EXAMPLE.findall(PAGE)
     program = textwrap.dedent(example).replace("http://127.0.0.1:8080", service.url("/"))
     process = await asyncio.create_subprocess_exec(
         sys.executable,

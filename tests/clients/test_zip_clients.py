@@ -1,7 +1,7 @@
 """Archives in the programs that people open them with: one of each kind, and every member compared with its file.
 
-The README's table of ZIP clients says what is found here. The largest archives take each program seconds; their tests
-run with `pytest -m long`.
+The table of ZIP clients in docs/client.md says what is found here. The largest archives take each program seconds;
+their tests run with `pytest -m long`.
 """
 
 import asyncio
