@@ -103,7 +103,14 @@ async function fill(page, address, signal) {
 /** @param {string} path */
 function markMenu(path) {
   const items = MENU.map(({ label, path: target }) =>
-    h("a", { href: href(target), "aria-current": path === href(target) && "page" }, label),
+    h(
+      "a",
+      {
+        href: href(target),
+        "aria-current": path === href(target) ? "page" : path.startsWith(`${href(target)}/`) && "true",
+      },
+      label,
+    ),
   );
   /** @type {HTMLElement} */ (document.getElementById("pages")).replaceChildren(...items);
 }

@@ -1,9 +1,9 @@
 // One session, read page by page. The address has the byte at which the page begins, and the line that is looked at.
 
 import { changed, go, href, readAddress, replaceAddress } from "./address.js";
-import { apiPath, Problem, send } from "./api.js";
+import { apiPath, ask, Problem, send } from "./api.js";
 import { foreign, h, resultsRegion } from "./dom.js";
-import { counted, size } from "./format.js";
+import { counted, duration, moment, size } from "./format.js";
 import { SessionLines } from "./lines.js";
 import { problemPanel } from "./problem.js";
 import { findTime, nextError, previousError } from "./seek.js";
@@ -40,6 +40,8 @@ class SessionPage {
     this.refresh = refresh;
     this.lines = new SessionLines(user, file);
     this.results = resultsRegion();
+    this.title = h("h1", {}, foreign(file));
+    this.facts = h("p");
     this.status = h("p", { role: "status" });
     this.searching = new AbortController();
     this.begin = 0; // the page's first byte
@@ -50,17 +52,36 @@ class SessionPage {
     this.element = h("div", {}, this.head(), this.tools(), this.status, this.results, this.pager());
   }
 
+  /** What the list says of the session. @param {AbortSignal} signal */
+  async describe(signal) {
+    if (this.facts.firstChild) return;
+    const query = { user_id: this.user, q: this.file, limit: "1" };
+    /** @type {import("./api.js").CursorPage<import("./api.js").Session>} */
+    const { rows } = await ask(apiPath("sessions"), query, { signal });
+    const row = rows.find((found) => found.session_file === this.file);
+    if (!row) return;
+    this.title.replaceChildren(foreign(row.title || row.session_file));
+    this.facts.replaceChildren(
+      moment(row.started_at),
+      ` · ${duration(row.wall_seconds)} · ${counted(row.tool_calls, "tool call", "tool calls")} · `,
+      counted(row.tool_errors, "error", "errors"),
+      ...row.models.flatMap((model) => [" · ", foreign(model)]),
+    );
+  }
+
   head() {
     const take = () => openTake(oneSession(this.user, this.file, this.size));
     return h(
       "div",
       {},
-      h("h1", {}, foreign(this.file)),
+      this.title,
+      this.facts,
       h(
         "p",
         {},
-        "A session of ",
         h("a", { href: href(["users", this.user]) }, foreign(this.user)),
+        " / ",
+        foreign(this.file),
         " · ",
         h("button", { type: "button", click: take }, "Take it…"),
       ),
@@ -99,7 +120,7 @@ class SessionPage {
   async update(address, signal) {
     this.searching.abort();
     const from = Number(address.query.get("from") ?? 0) || 0;
-    const page = await this.lines.after(from, PAGE, signal);
+    const [page] = await Promise.all([this.lines.after(from, PAGE, signal), this.describe(signal)]);
     this.begin = page.lines[0]?.offset ?? from;
     this.next = page.next;
     this.size = page.size;

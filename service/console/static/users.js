@@ -14,7 +14,7 @@ import { offsetPager, table } from "./table.js";
 /** @type {import("./table.js").Column<User>[]} */
 const USERS = [
   { label: "User", head: true, cell: (row) => h("a", { href: href(["users", row.user_id]) }, foreign(row.email)) },
-  { label: "Name", cell: (row) => [foreign(row.name), !row.active && h("span", { class: "badge" }, "inactive")] },
+  { label: "Name", cell: (row) => [foreign(row.name), " ", !row.active && h("span", { class: "badge" }, "inactive")] },
   { label: "Id", cell: (row) => foreign(row.user_id) },
   { label: "Sessions", numeric: true, cell: (row) => number(row.sessions) },
   { label: "Size", numeric: true, cell: (row) => size(row.size_bytes) },
