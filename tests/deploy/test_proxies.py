@@ -107,8 +107,8 @@ async def test_an_id_goes_there_and_back(behind: World, proxy: str, tmp_path: Pa
     assert {row["correlation_id"] for row in await behind.audit()} == {"mine-1"}
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/"])
-async def test_nothing_but_the_api_is_given_to_the_outside(proxy: str, tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs"])
+async def test_health_and_the_reference_are_not_given_to_the_outside(proxy: str, tmp_path: Path, path: str) -> None:
     assert await curl(proxy + path, tmp_path / "out") == (0, "404")
 
 
