@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from service.cli.tokens import new_token
+
 COMMAND = [sys.executable, "-m", "service"]
 TOP = Path(__file__).parent.parent
 
@@ -55,10 +57,10 @@ def running(*arguments: str, cwd: Path, until: str) -> Iterator[tuple[subprocess
 
 
 def configure(directory: Path, **sections: object) -> Path:
-    made = run("token", "--user-id", "admin1", "--admin", cwd=directory)
-    token, lines = re.findall(r"^  (\S+)$", made.stdout, re.MULTILINE)[0], made.stdout.partition("config.yaml:\n")[2]
-    (directory / "token").write_text(token)
-    tokens = yaml.safe_load(lines)
+    """A configuration with one admin, whose token is in the file `token` beside it."""
+    made = new_token("admin1", admin=True, name="admin1")
+    (directory / "token").write_text(made.token)
+    tokens = yaml.safe_load(made.lines)
     config = directory / "config.yaml"
     config.write_text(yaml.safe_dump({"server": {"port": 0}, "auth": {"tokens": tokens}} | sections))
     return config

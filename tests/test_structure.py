@@ -1,7 +1,9 @@
 """The shape of the code, read from its source: who imports whom, and where threads come from."""
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,9 @@ FILES: dict[str, set[str]] = {
     "pools": set(),
 }
 FOR_ALL = {"", "config", "pools"}
+# The folders of tests that are no room's.
+TESTS_FROM_OUTSIDE = {"attacks", "bench", "clients", "deploy", "docs", "faults", "soak"}
+TESTS = Path(__file__).parent
 
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
@@ -62,6 +67,16 @@ def imports(module: str) -> Iterator[str]:
 
 def test_the_folders_of_the_package_are_the_rooms() -> None:
     assert {module.partition("/")[0] for module in MODULES} == ROOMS.keys() | FILES.keys()
+
+
+def test_the_tests_of_a_room_lie_in_a_folder_of_its_name() -> None:
+    folders = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert folders == ROOMS.keys() | TESTS_FROM_OUTSIDE
+
+
+def test_what_tests_share_lies_in_modules_that_are_no_tests() -> None:
+    for path in TESTS.rglob("*.py"):
+        assert not re.search(r"^from tests[\w.]*\.test_\w+ import", path.read_text(), re.MULTILINE), path
 
 
 def test_no_two_rooms_use_each_other() -> None:

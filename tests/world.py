@@ -26,6 +26,7 @@ from tests.document import violations
 ADMIN = "admin-token"
 PLAIN = "plain-token"
 NOISE = random.Random(7).randbytes(3_000_000)  # does not deflate: what is cut by bytes is cut in the middle
+BIG = 40_000_000  # more bytes than all the buffers on the way to a client that does not read
 ALICE = User("u-1", "alice@example.com", "Alice")
 
 
@@ -173,6 +174,11 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def noise(size: int) -> bytes:
+    """As many bytes, which do not deflate: they repeat far beyond its window."""
+    return (NOISE * (size // len(NOISE) + 1))[:size]
 
 
 def token(text: str, user_id: str, *, admin: bool, expires_at: datetime | None = None) -> Token:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from tests.world import World, assert_problem
+from tests.world import World, assert_problem, noise
 
 DATA = bytes(range(256)) * 5000  # 1,280,000 bytes: more than one chunk
 
@@ -223,7 +223,7 @@ async def test_another_users_file_is_not_found(service: World) -> None:
 
 
 async def test_a_file_that_grows_is_sent_as_it_was_when_opened(service: World) -> None:
-    big = os.urandom(30_000_000)
+    big = noise(30_000_000)
     file = service.file("a.jsonl", big)
     async with service.request(path()) as response:
         first = await response.content.readexactly(10)
@@ -234,7 +234,7 @@ async def test_a_file_that_grows_is_sent_as_it_was_when_opened(service: World) -
 
 
 async def test_a_file_that_is_removed_while_it_is_sent_is_sent_whole(service: World) -> None:
-    big = os.urandom(30_000_000)
+    big = noise(30_000_000)
     file = service.file("a.jsonl", big)
     async with service.request(path()) as response:
         first = await response.content.readexactly(10)
@@ -243,7 +243,7 @@ async def test_a_file_that_is_removed_while_it_is_sent_is_sent_whole(service: Wo
 
 
 async def test_a_file_that_is_cut_short_breaks_the_connection_off(service: World) -> None:
-    file = service.file("a.jsonl", os.urandom(30_000_000))
+    file = service.file("a.jsonl", noise(30_000_000))
     async with service.request(path()) as response:
         await response.content.readexactly(10)
         os.truncate(file, 1000)

@@ -17,7 +17,7 @@ from service.catalog import User
 from service.cli.transcripts import Writer
 from service.config import Exports
 from service.transfers.admission import ADMISSION
-from tests.world import ADMIN, World, assert_problem, token
+from tests.world import ADMIN, World, assert_problem, noise, token
 
 EXPORT = "u-1/sessions/download-all"
 
@@ -150,7 +150,7 @@ async def test_two_exports_of_the_same_files_are_the_same_bytes(service: World) 
 
 async def test_a_file_that_grows_meanwhile_is_sent_as_it_was_when_opened(service: World) -> None:
     """The client holds the export up in the first file, so that this one is open and the next one is not yet."""
-    big = os.urandom(40_000_000)
+    big = noise(40_000_000)
     first, second = service.file("a.jsonl", big), service.file("b.jsonl", b"before")
     async with service.request(EXPORT) as response:
         begin = await response.content.readexactly(100_000)
@@ -162,7 +162,7 @@ async def test_a_file_that_grows_meanwhile_is_sent_as_it_was_when_opened(service
 
 
 async def test_a_file_that_vanishes_after_the_listing_is_skipped_and_told(service: World) -> None:
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     gone = service.file("b.jsonl")
     async with service.request(EXPORT) as response:
         begin = await response.content.readexactly(100_000)
@@ -175,7 +175,7 @@ async def test_a_file_that_vanishes_after_the_listing_is_skipped_and_told(servic
 
 
 async def test_a_file_that_is_cut_short_breaks_the_export_off(service: World) -> None:
-    file = service.file("a.jsonl", os.urandom(40_000_000))
+    file = service.file("a.jsonl", noise(40_000_000))
     async with service.request(EXPORT) as response:
         await response.content.readexactly(100_000)
         os.truncate(file, 1000)
@@ -223,7 +223,7 @@ async def test_one_caller_cannot_keep_all_places_while_others_wait(world: World)
     world.exports = Exports(max_concurrent=2, queue_timeout=30)
     world.tokens += (token("other", "admin2", admin=True),)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     held = [await service.request(EXPORT) for _ in range(2)]  # both places, by clients that do not read on
     waiting = [asyncio.create_task(service.get(EXPORT)) for _ in range(3)]
     while service.app[ADMISSION].waiting < 3:
@@ -246,11 +246,8 @@ JUDGES = {
 }
 
 
-@pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("kind", ["empty", "one", "many", "skipped", "odd times", "incompressible"])
-async def test_other_programs_accept_the_archive(service: World, tmp_path: Path, judge: str, kind: str) -> None:
-    if shutil.which(JUDGES[judge][0]) is None:
-        pytest.skip(f"{judge} is not installed")
+async def test_other_programs_accept_the_archive(service: World, tmp_path: Path, kind: str) -> None:
     (service.root / "alice").mkdir()
     if kind != "empty":
         service.file("-rf.jsonl", b"".join(Writer(seed=3).session(600_000)))
@@ -268,9 +265,12 @@ async def test_other_programs_accept_the_archive(service: World, tmp_path: Path,
         service.file("random.jsonl", os.urandom(1_000_000))
     archive = tmp_path / "export.zip"
     archive.write_bytes((await service.get(EXPORT)).body)
-    done = subprocess.run([*JUDGES[judge], archive], capture_output=True, text=True, check=False)
-    # unzip says 1, with a warning, of an archive that has no members
-    assert done.returncode in ((0, 1) if (judge, kind) == ("unzip", "empty") else (0,)), done.stdout + done.stderr
+    for judge, command in JUDGES.items():
+        if shutil.which(command[0]):
+            done = subprocess.run([*command, archive], capture_output=True, text=True, check=False)
+            # unzip says 1, with a warning, of an archive that has no members
+            good = (0, 1) if (judge, kind) == ("unzip", "empty") else (0,)
+            assert done.returncode in good, done.stdout + done.stderr
 
 
 async def test_members_have_the_files_time_and_mode_0600(service: World) -> None:

@@ -33,7 +33,14 @@ def made(members: int, *, stored: bool) -> bytes:
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["deflated", "stored"])
-@pytest.mark.parametrize(("members", "ends_in_zip64"), [(3, False), (65_535, False), (65_536, True)])
+@pytest.mark.parametrize(
+    ("members", "ends_in_zip64"),
+    [
+        (3, False),
+        pytest.param(65_535, False, marks=pytest.mark.long),
+        pytest.param(65_536, True, marks=pytest.mark.long),
+    ],
+)
 def test_small_members_never_have_zip64_and_the_end_records_from_65_536_members_on(
     members: int, stored: bool, ends_in_zip64: bool
 ) -> None:

@@ -3,6 +3,7 @@
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -27,7 +28,7 @@ NOWHERE = {"user": "u-0", "file": "gone"}
 CALLERS = ["", "unknown", "expired", "inactive", PLAIN]
 HEADERS = ["Range: bytes=0-0", "If-None-Match: *", "If-Match: *", "Expect: 100-continue", "Accept: text/html"]
 
-TRIES = 2000
+few_or_many = pytest.mark.parametrize("tries", [400, pytest.param(4000, marks=pytest.mark.long)])
 BEYOND_CHANCE = 4.5  # standard deviations: once in 150,000 runs by chance
 
 
@@ -48,10 +49,9 @@ async def guarded(world: World) -> World:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-async def test_no_answer_tells_what_is_there(guarded: World, caller: str, method: str) -> None:
+async def test_no_answer_tells_what_is_there(guarded: World, caller: str) -> None:
     async with wire(guarded.running.port) as line:
-        for path in PATHS:
+        for method, path in product(["GET", "HEAD", "POST", "OPTIONS"], PATHS):
             for header in ("X: y", *HEADERS):
                 there = await line.ask(path.format(**THERE), header, method=method, token=caller)
                 nowhere = await line.ask(path.format(**NOWHERE), header, method=method, token=caller)
@@ -70,11 +70,12 @@ async def test_no_answer_tells_why_a_caller_is_not_known(guarded: World, caller:
     assert reply.visible() == other.visible()
 
 
+@few_or_many
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("caller", "path"), [("unknown", PATHS[4]), (PLAIN, PATHS[0])])
-async def test_no_time_tells_what_is_there(guarded: World, caller: str, path: str) -> None:
+async def test_no_time_tells_what_is_there(guarded: World, caller: str, path: str, tries: int) -> None:
     async with wire(guarded.running.port) as line:
-        assert abs(await difference(line, path, caller, TRIES)) < BEYOND_CHANCE
+        assert abs(await difference(line, path, caller, tries)) < BEYOND_CHANCE
 
 
 async def test_the_measure_of_time_tells_it_of_an_admin(guarded: World) -> None:

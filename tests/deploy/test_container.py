@@ -3,7 +3,6 @@ them, and what the image's build would run is run here, command by command, in a
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,30 +16,8 @@ import yaml
 
 from service.config import load_settings
 from tests.command import TOP, run
+from tests.deploy.image import FILE, IMAGE_HOME, environment, of, stages
 from tests.proxies import DEPLOY, free_port
-
-FILE = DEPLOY / "container" / "Containerfile"
-IMAGE_HOME = "/opt/session-export"
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Of the Containerfile: each word with what follows it, without comments, lines joined."""
-    lines = "\n".join(line for line in FILE.read_text().splitlines() if not line.lstrip().startswith("#"))
-    joined = re.sub(r"\\\n\s*", "", lines)
-    return [(word, rest) for line in joined.splitlines() if line for word, _, rest in [line.partition(" ")]]
-
-
-def stages() -> list[list[tuple[str, str]]]:
-    found: list[list[tuple[str, str]]] = []
-    for word, rest in instructions():
-        if word == "FROM":
-            found.append([])
-        found[-1].append((word, rest))
-    return found
-
-
-def of(stage: list[tuple[str, str]], word: str) -> list[str]:
-    return [rest for found, rest in stage if found == word]
 
 
 def tool(name: str) -> str:
@@ -87,14 +64,6 @@ def copy(path: Path, target: Path) -> None:
         shutil.copytree(path, target, dirs_exist_ok=True)
     else:
         shutil.copy(path, target)
-
-
-def environment(home: Path, directory: Path) -> dict[str, str]:
-    """The image's ENV, with its places moved below the directory."""
-    text = " ".join(of(stages()[1], "ENV"))
-    image = dict(pair.split("=", 1) for pair in text.split())
-    moved = {name: re.sub(r"^/(srv|var)", rf"{directory}/\1", value) for name, value in image.items()}
-    return moved | {"PATH": os.environ["PATH"]}
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ import yaml
 
 from service.cli import main
 from tests.command import COMMAND, TOP, curl, environment
-from tests.deploy.test_container import environment as image_environment
+from tests.deploy.image import environment as image_environment
 from tests.proxies import DEPLOY
 
 README = (DEPLOY / "README.md").read_text()

@@ -21,7 +21,7 @@ from service.api.parts import DATABASE
 from service.catalog import AuditLog, CatalogError, CatalogUnusable
 from service.catalog.database import Cursor
 from service.transfers.transfer import TRANSFERS
-from tests.world import Answer, World, assert_problem
+from tests.world import Answer, World, assert_problem, noise
 
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
@@ -309,7 +309,7 @@ async def test_an_outcome_that_could_not_be_written_comes_later(
     if when == "soon":
         monkeypatch.setattr("service.server.app.FLUSH_INTERVAL", 0.01)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(20_000_000))
+    service.file("a.jsonl", noise(20_000_000))
     aside = service.catalog.with_suffix(".aside")
     async with service.request(path) as response:
         await response.content.readexactly(1000)

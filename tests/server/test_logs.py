@@ -19,7 +19,7 @@ from service.config import Exports, LogFormat, LogLevel
 from service.server.logs import set_up_logging
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS
-from tests.world import ADMIN, PLAIN, World
+from tests.world import ADMIN, PLAIN, World, noise
 
 EXPORT = "u-1/sessions/download-all"
 
@@ -163,7 +163,7 @@ async def test_no_secret_is_ever_in_the_log(written: Log, service: World) -> Non
 
 
 async def test_a_client_that_left_has_its_line_too(written: Log, service: World) -> None:
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     async with service.request(EXPORT) as response:
         await response.content.readexactly(1000)
         response.close()
@@ -177,7 +177,7 @@ async def test_a_client_that_left_has_its_line_too(written: Log, service: World)
 async def test_a_client_that_left_while_it_waited_has_its_line_too(written: Log, world: World) -> None:
     world.exports = Exports(max_concurrent=1)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     async with service.request(EXPORT) as response:
         await response.content.readexactly(1000)
         waiting = asyncio.create_task(service.get(EXPORT, headers={"X-Request-ID": "r1"}))
@@ -196,7 +196,7 @@ async def test_where_handlers_are_not_cancelled_a_client_that_left_early_has_its
     """It has asked for an export, waited for its place, and left before there was one."""
     world.exports = Exports(max_concurrent=1)
     service = await world.start(cancelling=False)
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     async with service.request(EXPORT, headers={"X-Request-ID": "r0"}) as response:
         await response.content.readexactly(1000)
         waiting = asyncio.create_task(service.get(EXPORT, headers={"X-Request-ID": "r1"}))
@@ -236,7 +236,7 @@ async def test_what_is_refused_before_it_is_looked_at_has_its_line_too(written: 
 
 @pytest.mark.parametrize("path", [EXPORT, "u-1/sessions/a.jsonl/download"])
 async def test_a_broken_file_is_told_with_who_what_and_why(written: Log, service: World, path: str) -> None:
-    file = service.file("a.jsonl", os.urandom(40_000_000))
+    file = service.file("a.jsonl", noise(40_000_000))
     async with service.request(path, headers={"X-Request-ID": "r1"}) as response:
         await response.content.readexactly(1000)
         os.truncate(file, 1000)
@@ -283,7 +283,7 @@ async def test_of_many_files_that_are_left_out_some_are_told_and_the_rest_counte
 async def test_a_stalled_client_is_told_with_who_what_and_why(written: Log, world: World) -> None:
     world.exports = Exports(stall_timeout=0.2)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     with socket.create_connection(("127.0.0.1", service.running.port or 0)) as raw:
         raw.setblocking(False)
         request = f"GET /api/admin/users/{EXPORT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
@@ -300,7 +300,7 @@ async def test_a_stalled_client_is_told_with_who_what_and_why(written: Log, worl
 async def test_a_long_export_says_how_far_it_is_once_a_minute(
     written: Log, service: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     service.file("b.jsonl", os.urandom(2_000_000))
     transfers = service.app[TRANSFERS]
     async with service.request(EXPORT, headers={"X-Request-ID": "r1"}) as response:

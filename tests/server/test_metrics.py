@@ -16,7 +16,7 @@ from service.api.parts import FILES_POOL
 from service.config import Exports, Metrics, Server
 from service.server.metrics import LAG_EVERY, METRICS
 from service.server.metrics import Metrics as Measured
-from tests.world import PLAIN, World
+from tests.world import PLAIN, World, noise
 
 EXPORT = "u-1/sessions/download-all"
 EXPORT_ROUTE = "/api/admin/users/{user_id}/sessions/download-all"
@@ -142,7 +142,7 @@ async def test_a_download_counts_as_one(measured: World, caplog: pytest.LogCaptu
 @asynccontextmanager
 async def export_under_way(service: World) -> AsyncIterator[aiohttp.ClientResponse]:
     """One whose client has read a little; it is left at the end."""
-    service.file("a.jsonl", os.urandom(40_000_000))
+    service.file("a.jsonl", noise(40_000_000))
     async with service.request(EXPORT) as response:
         await response.content.readexactly(1000)
         yield response

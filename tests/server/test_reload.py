@@ -4,7 +4,6 @@ import asyncio
 import errno
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from service.server import reload as reload_module
 from service.server.reload import Reload, Use, look_at
 from tests.command import configure, run, running
 from tests.issuer import SECRET, ec_key, jwk, jwks, jwt_settings, key_server, sign
-from tests.world import ADMIN, World, token
+from tests.world import ADMIN, World, noise, token
 
 PATH = "u-1/activity"
 
@@ -300,7 +299,7 @@ def until(process: subprocess.Popen[str], words: str) -> None:
 async def test_sighup_takes_new_tokens_over_and_cuts_no_transfer(tmp_path: Path) -> None:
     root = tmp_path / "data" / "user_sessions" / "alice"
     root.mkdir(parents=True)
-    data = os.urandom(30_000_000)  # more than the sockets' buffers hold
+    data = noise(30_000_000)  # more than the sockets' buffers hold
     (root / "a.jsonl").write_bytes(data)
     config = configure(tmp_path)
     old = (tmp_path / "token").read_text()

@@ -1,7 +1,6 @@
 """How the service stops, as a process: what becomes of transfers, of who comes meanwhile, and its exit code."""
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,9 +15,9 @@ from aiohttp import web
 from service.catalog import User
 from tests.issuer import ec_key, jwk, jwks, jwt_settings, key_server
 from tests.soak.server import Service
+from tests.world import BIG, noise
 
 SESSIONS = "/api/admin/users/u-1/sessions"
-BIG = 40_000_000  # more than all the buffers on the way to a client that does not read
 
 both = pytest.mark.parametrize("path", [f"{SESSIONS}/download-all", f"{SESSIONS}/a.jsonl/download"])
 
@@ -32,7 +31,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 async def started(directory: Path, shutdown_timeout: float) -> Service:
     service = Service(directory, server={"port": 0, "shutdown_timeout": shutdown_timeout})
     (service.root / "alice").mkdir()
-    (service.root / "alice" / "a.jsonl").write_bytes(os.urandom(BIG))
+    (service.root / "alice" / "a.jsonl").write_bytes(noise(BIG))
     await service.add_users(User("u-1", "alice@example.com", None))
     await service.start()
     return service
@@ -69,7 +68,7 @@ async def test_sigterm_lets_a_transfer_end_and_refuses_who_comes_meanwhile(
 
 
 @both
-@pytest.mark.parametrize("how", ["deadline", "second signal"])
+@pytest.mark.parametrize("how", ["second signal", pytest.param("deadline", marks=pytest.mark.long)])
 async def test_what_does_not_end_is_broken_off_with_its_row(
     tmp_path: Path, client: aiohttp.ClientSession, path: str, how: str
 ) -> None:

@@ -18,9 +18,8 @@ from service.catalog import Event, Result
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS, Transfer
-from tests.world import ADMIN, World
+from tests.world import ADMIN, BIG, World, noise
 
-BIG = 40_000_000  # more than all the buffers on the way to a client that does not read
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
 RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: a close is a reset
@@ -138,7 +137,7 @@ async def test_who_leaves_the_queue_for_a_place_takes_none(world: World, cancell
     """Two leave while they wait behind a third: without cancellation they are noticed only when it is their turn."""
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start(cancelling=cancelling)
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     first = Client(service)
     await first.send(request(EXPORT))
     await first.receive(1)
@@ -159,7 +158,7 @@ async def test_who_leaves_the_queue_for_a_place_takes_none(world: World, cancell
 async def test_the_place_of_who_leaves_or_stalls_is_the_next_ones(world: World, how: str, cancelling: bool) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=60, stall_timeout=0.2 if how == "stalls" else 60)
     service = await world.start(cancelling=cancelling)
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     client = Client(service)
     await client.send(request(EXPORT))
     await client.receive(1000)
@@ -180,7 +179,7 @@ async def test_who_is_cut_off_gets_a_reset_and_nothing_more(world: World, path: 
     """Else the kernel would keep megabytes for a client that may never take them, and send them if it does."""
     world.exports = Exports(stall_timeout=0.2)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     client = Client(service, receive_buffer=65536)
     await client.send(request(path))
     await client.receive(1000)
@@ -198,7 +197,7 @@ async def test_a_client_that_crawls_is_not_cut_off(world: World, path: str) -> N
     """It takes a little now and then, for many times the stall timeout, while the same piece is being written."""
     world.exports = Exports(stall_timeout=1)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     client = Client(service, receive_buffer=4096)
     await client.send(request(path))
     loop = asyncio.get_running_loop()
@@ -216,7 +215,7 @@ async def test_the_row_of_who_left_is_written_though_the_handler_is_cancelled_tw
     service: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Once because the client left, and again, because the server stops, while its row is on its way to the disk."""
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     release, written = threading.Event(), asyncio.Event()
     ended = Transfer.ended
     held: list[asyncio.Future[bool]] = []

@@ -18,9 +18,8 @@ from service.api.parts import DATABASE
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS, Transfer
-from tests.world import ADMIN, World, assert_problem
+from tests.world import ADMIN, BIG, World, assert_problem, noise
 
-BIG = 40_000_000  # more than all the buffers on the way to a client that does not read
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
 
@@ -64,9 +63,9 @@ async def test_no_row_no_bytes(service: World, path: str) -> None:
 @both
 async def test_no_whole_response_without_its_row(service: World, path: str) -> None:
     """The log stops taking rows while the body is on its way."""
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     async with service.request(path) as response:
-        received = await response.content.readexactly(1000)
+        received = bytearray(await response.content.readexactly(1000))
         await service.sql("DROP TABLE audit_log")
         with pytest.raises(aiohttp.ClientPayloadError):
             while piece := await response.content.readany():
@@ -91,7 +90,7 @@ async def test_whoever_holds_a_whole_response_finds_its_row(service: World, path
 @pytest.mark.parametrize("cancelling", [True, False])
 async def test_a_client_that_leaves_is_audited_as_aborted(world: World, path: str, cancelling: bool) -> None:
     service = await world.start(cancelling=cancelling)
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     before = descriptors()
     with reading_begun(service, path) as raw:
         await ask(raw, path)
@@ -110,7 +109,7 @@ async def test_a_client_that_takes_no_byte_is_cut_off(
 ) -> None:
     world.exports = Exports(stall_timeout=0.2)
     service = await world.start(cancelling=cancelling)
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     with reading_begun(service, path) as raw:
         await ask(raw, path)
         assert await outcome(service) == "aborted"
@@ -137,7 +136,7 @@ async def test_a_slow_client_is_not_cut_off(world: World) -> None:
 
 @both
 async def test_a_stopping_server_lets_a_transfer_end(service: World, path: str) -> None:
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     async with service.request(path) as response:
         await response.content.readexactly(1000)
         stopping = asyncio.create_task(service.app[TRANSFERS].stop(30))
@@ -149,7 +148,7 @@ async def test_a_stopping_server_lets_a_transfer_end(service: World, path: str) 
 @both
 @pytest.mark.parametrize("how", ["deadline", "second signal"])
 async def test_a_stopping_server_breaks_off_what_does_not_end(service: World, path: str, how: str) -> None:
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     async with service.request(path) as response:
         await response.content.readexactly(1000)
         stopping = asyncio.create_task(service.app[TRANSFERS].stop(0 if how == "deadline" else 3600))
@@ -164,7 +163,7 @@ async def test_a_stopping_server_breaks_off_what_does_not_end(service: World, pa
 async def test_an_export_that_waited_for_its_place_is_refused_once_the_server_stops(world: World) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start()
-    service.file("a.jsonl", os.urandom(BIG))
+    service.file("a.jsonl", noise(BIG))
     async with service.request(EXPORT) as response:
         waiting = asyncio.create_task(service.get(EXPORT))
         while not service.app[ADMISSION].waiting:
