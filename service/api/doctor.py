@@ -15,7 +15,7 @@ from service import __version__
 from service.auth import AUTHENTICATION
 from service.http.conditions import Validators, content_range, precondition_response, requested_range
 from service.http.query import Query
-from service.http.requests import ACTOR, HEADER, REQUEST_ID, client_of
+from service.http.requests import ACTOR, REQUEST_ID, REQUEST_ID_HEADER, client_of
 
 FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # where proxies say for whom they ask
 LINE = b"This is no session data. session-export doctor looks at how it arrives.\n"
@@ -51,7 +51,7 @@ async def echo(request: web.Request) -> web.Response:
                 name: request.headers.getall(name, []) for name in request.app[AUTHENTICATION].identity_headers
             },
             "request_id": request[REQUEST_ID],
-            "request_id_received": request.headers.get(HEADER),
+            "request_id_received": request.headers.get(REQUEST_ID_HEADER),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Errors of the rooms below as answers: a status and a sentence for each. Causes go to the log."""
+"""Exceptions of the inner rooms as error responses: a status and a sentence for each. Causes go to the log."""
 
 import logging
 from http import HTTPStatus
@@ -6,8 +6,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from service.catalog import CatalogError
-from service.http.problems import SOON, Problem
-from service.http.requests import who
+from service.http.problems import RETRY_SOON, Problem
+from service.http.requests import describe_caller
 from service.sessions import UserNotFound
 from service.store import InvalidName, NotFound, NotRegular, StoreError, StoreUnavailable, Truncated, Unreadable
 
@@ -24,7 +24,7 @@ STATUS_OF_STORE: dict[type[StoreError], HTTPStatus] = {
 
 
 def translate(request: web.BaseRequest, error: Exception) -> Problem | None:
-    """The answer for this error; None where it is none of theirs."""
+    """The problem for an exception; None if it is not one of theirs."""
     match error:
         case UserNotFound():
             return Problem(HTTPStatus.NOT_FOUND, "User not found")
@@ -32,17 +32,16 @@ def translate(request: web.BaseRequest, error: Exception) -> Problem | None:
             return _of_store_error(request, error)
         case CatalogError():
             log.error("catalog: %s", error)
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The catalog does not answer.", headers=SOON)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The catalog does not answer.", headers=RETRY_SOON)
     return None
 
 
 def _of_store_error(request: web.BaseRequest, error: StoreError) -> Problem:
-    """That a file is not there is no event; that it is refused, or cannot be read, is one."""
+    """A missing file is normal; a file that is rejected or cannot be read is logged."""
     status = STATUS_OF_STORE[type(error)]
     if status != HTTPStatus.NOT_FOUND:
         level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
         cause = f" ({error.__cause__})" if error.__cause__ else ""
-        log.log(
-            level, "%s asked for %s and gets %d: %s%s", who(request), request.rel_url.raw_path, status, error, cause
-        )
-    return Problem(status, str(error), headers=SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
+        caller, path = describe_caller(request), request.rel_url.raw_path
+        log.log(level, "%s asked for %s and gets %d: %s%s", caller, path, status, error, cause)
+    return Problem(status, str(error), headers=RETRY_SOON if status == HTTPStatus.SERVICE_UNAVAILABLE else None)

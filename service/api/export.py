@@ -13,7 +13,7 @@ from service.catalog.actions import EXPORT
 from service.http.disposition import attachment
 from service.http.problems import Problem
 from service.http.query import Query
-from service.http.requests import ACTOR, who
+from service.http.requests import ACTOR, describe_caller
 from service.sessions import UserSessions
 from service.store import Listing, Skipped
 from service.transfers.admission import ADMISSION
@@ -92,7 +92,7 @@ def _record(sessions: UserSessions, listing: Listing, archive: Archive) -> Singl
 
 
 def _tell_skipped(request: web.Request, sessions: UserSessions, skipped: Sequence[Skipped]) -> None:
-    whose = f"users/{sessions.user.id}/sessions to {who(request)}"
+    whose = f"users/{sessions.user.id}/sessions to {describe_caller(request)}"
     for item in skipped[:MOST_TOLD]:
         log.warning("%s: left out %r: %s", whose, item.name, item.reason)
     if len(skipped) > MOST_TOLD:

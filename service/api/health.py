@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.api.parts import DATABASE, FILES_POOL, STORE
 from service.catalog import CatalogError
-from service.http.problems import SOON, Problem
+from service.http.problems import RETRY_SOON, Problem
 from service.store import StoreError
 from service.transfers.transfer import TRANSFERS
 
@@ -24,7 +24,7 @@ async def readyz(request: web.Request) -> web.Response:
     """200, or 503 naming what does not answer."""
     app = request.app
     if app[TRANSFERS].stopping:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", headers=SOON)
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", headers=RETRY_SOON)
     parts: dict[str, Awaitable[object]] = {
         "catalog": app[DATABASE].check(),
         "store": app[FILES_POOL].run(app[STORE].check),
@@ -32,7 +32,7 @@ async def readyz(request: web.Request) -> web.Response:
     answers = await asyncio.gather(*(_answers(part) for part in parts.values()))
     silent = [name for name, answer in zip(parts, answers, strict=True) if not answer]
     if silent:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Not answering: {', '.join(silent)}.", headers=SOON)
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Not answering: {', '.join(silent)}.", headers=RETRY_SOON)
     return web.json_response({"status": "ok"})
 
 

@@ -1,7 +1,6 @@
-"""The middleware that answers 401 and 403.
+"""The middleware that responds 401 and 403.
 
-Who calls and whether they may is decided before anything else is looked at, so that nobody without the right learns
-which users or files exist.
+It runs before anything of the request is looked up, so that only admins learn which users and files exist.
 """
 
 import logging
@@ -12,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from service.auth.authentication import AUTHENTICATION
-from service.auth.method import Refused, Unknown
+from service.auth.method import Refused, Unauthenticated
 from service.catalog import Users
 from service.http.requests import ACTOR, Actor, client_of, route_pattern
 
@@ -22,9 +21,9 @@ USERS = web.AppKey("users", Users)
 
 
 def guard(open_routes: Container[str]) -> Middleware:
-    """The middleware that lets only admins through, except to `open_routes`, patterns of routes.
+    """The middleware that lets only admins in. `open_routes` are the patterns of the routes that are open to everybody.
 
-    A path without a route is closed as well, so without a token it does not differ from one that exists.
+    Unauthenticated paths are closed too, so that without a token they do not differ from existing ones.
     """
 
     @web.middleware
@@ -43,19 +42,19 @@ def guard(open_routes: Container[str]) -> Middleware:
 async def _is_open(request: web.Request, open_routes: Container[str]) -> bool:
     if request.match_info.http_exception is None:
         return route_pattern(request) in open_routes
-    # No route: the path is unknown, or does not have the method. The latter is open where the path is, and gets 405.
+    # No route: the path is unknown, or has no such method. An open path is open for a wrong method too, and gives 405.
     resources = [one for one in request.app.router.resources() if one.canonical in open_routes]
     return any([(await resource.resolve(request))[1] for resource in resources])
 
 
 async def _admin(request: web.Request) -> Actor:
-    """The caller, who is an admin. Raises Refused, and CatalogError when it cannot be known whether they are active."""
-    actor = await request.app[AUTHENTICATION].actor(request)
+    """The caller, an active admin. Raises Refused, or CatalogError if the catalog does not answer."""
+    actor = await request.app[AUTHENTICATION].authenticate(request)
     user = await request.app[USERS].find(actor.user_id)
     if user is not None and not user.active:
-        raise Unknown(f"user {actor.user_id!r} is not active")
+        raise Unauthenticated(f"user {actor.user_id!r} is not active")
     if not actor.admin:
-        raise Refused(HTTPStatus.FORBIDDEN, f"user {actor.user_id!r} is no admin")
+        raise Refused(HTTPStatus.FORBIDDEN, f"user {actor.user_id!r} is not an admin")
     return actor
 
 

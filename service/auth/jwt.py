@@ -1,7 +1,7 @@
 """JSON Web Tokens (RFC 7519) that an issuer signed for this service.
 
-Checked as RFC 8725 advises: the algorithms are the configuration's, never the token's choice; a shared secret and
-public keys are never both in use; issuer, audience and an end of validity must be there and be right.
+They are verified as RFC 8725 advises: the configuration names the allowed algorithms, never the token; a shared secret
+and public keys are never both in use; issuer, audience and expiry are required.
 """
 
 from typing import Any
@@ -9,41 +9,41 @@ from typing import Any
 import jwt
 
 from service.auth.keys import Keys
-from service.auth.method import Unknown, checked_id
+from service.auth.method import Unauthenticated, valid_user_id
 from service.config import Jwt
 from service.http.requests import Actor
 
-CHECKER = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+DECODER = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
 
-class Jwts:
-    """A kind of bearer token: whatever has the shape of a JWT."""
+class JwtVerifier:
+    """Verifies bearer tokens that have the form of a JWT."""
 
     def __init__(self, settings: Jwt, keys: Keys) -> None:
         self.settings = settings
         self.keys = keys
 
-    async def actor(self, token: str) -> Actor | None:
+    async def verify(self, token: str) -> Actor | None:
         if token.count(".") != 2 or not token.isascii():
             return None
         try:
             claims = await self._claims(token)
         except jwt.PyJWTError as error:
-            raise Unknown(f"JWT: {str(error)[:200]}") from error
-        user_id = checked_id(claims[self.settings.user_claim])
-        return Actor(user_id, "JWT", _says(claims, self.settings.admin_claim, self.settings.admin_value))
+            raise Unauthenticated(f"JWT: {str(error)[:200]}") from error
+        user_id = valid_user_id(claims[self.settings.user_claim])
+        return Actor(user_id, "JWT", _has_value(claims, self.settings.admin_claim, self.settings.admin_value))
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        """What the token says, once its signature and its validity were checked. Raises PyJWTError."""
+        """The claims of a token whose signature and validity were verified. Raises PyJWTError."""
         settings = self.settings
         header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm not in settings.algorithms:
-            raise jwt.InvalidAlgorithmError("its algorithm is none of auth.jwt.algorithms")
+            raise jwt.InvalidAlgorithmError("its algorithm is not one of auth.jwt.algorithms")
         key = await self.keys.key(header.get("kid"), algorithm)
         if key is None:
             raise jwt.InvalidKeyError(f"no key {str(header.get('kid'))[:64]!r} for {algorithm}")
-        return CHECKER.decode(
+        return DECODER.decode(
             token,
             key,
             algorithms=[algorithm],
@@ -61,8 +61,8 @@ class Jwts:
         )
 
 
-def _says(claims: dict[str, Any], name: str, value: str) -> bool:
-    """Whether the claim is the value, or a list that holds it. A name with dots may lead into nested claims."""
+def _has_value(claims: dict[str, Any], name: str, value: str) -> bool:
+    """Whether the claim is the value, or a list with the value. Dots in a name separate nested claims."""
     found: Any = claims
     for part in [name] if name in claims else name.split("."):
         found = found.get(part) if isinstance(found, dict) else None

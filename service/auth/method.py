@@ -1,4 +1,4 @@
-"""What all ways of saying who one is have in common: how they are asked, and how they refuse."""
+"""What all authentication methods have in common: the protocol, and the refusals."""
 
 from http import HTTPStatus
 from typing import Protocol
@@ -12,7 +12,7 @@ MAX_ID = 256  # characters of a user's id
 
 
 class Refused(Problem):
-    """The caller may not. `reason` is for the log alone, and never holds what was sent as a proof."""
+    """The caller is not let in. `reason` is for the log only, and never contains credentials."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         if status == HTTPStatus.UNAUTHORIZED:
@@ -22,22 +22,22 @@ class Refused(Problem):
         self.reason = reason
 
 
-class Unknown(Refused):
-    """Nobody knows who calls: 401."""
+class Unauthenticated(Refused):
+    """The caller is not known: 401."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(HTTPStatus.UNAUTHORIZED, reason)
 
 
-class Way(Protocol):
-    """One way to say who one is."""
+class AuthenticationMethod(Protocol):
+    """One method to authenticate a request."""
 
-    async def actor(self, request: web.Request) -> Actor | None:
-        """Who calls; None where the request says nothing in this way. Raises Refused where what it says is wrong."""
+    async def authenticate(self, request: web.Request) -> Actor | None:
+        """The caller; None if the request has no credentials for this method. Raises Refused for invalid ones."""
 
 
-def checked_id(user_id: object) -> str:
-    """A user's id as others sent it, fit to be stored and logged. Raises Unknown."""
+def valid_user_id(user_id: object) -> str:
+    """A user id from outside, if it is fit to be stored and logged. Raises Unauthenticated."""
     if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_ID or not user_id.isprintable():
-        raise Unknown(f"the user's id is not 1 to {MAX_ID} printable characters")
+        raise Unauthenticated(f"the user id is not 1 to {MAX_ID} printable characters")
     return user_id

@@ -1,31 +1,31 @@
-"""Static bearer tokens, known by their digests alone."""
+"""Static bearer tokens. The configuration has only their digests."""
 
 import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from service.auth.method import Unknown
+from service.auth.method import Unauthenticated
 from service.config import Token
 from service.http.requests import Actor
 
 
-class Tokens:
-    """A kind of bearer token: those that stand in the configuration."""
+class StaticTokens:
+    """Verifies the bearer tokens whose digests stand in the configuration."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = [(bytes.fromhex(token.sha256), token) for token in tokens]
 
-    async def actor(self, token: str) -> Actor | None:
+    async def verify(self, token: str) -> Actor | None:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         found = None
-        for known, candidate in self._tokens:  # all of them, so that the time taken tells nothing
+        for known, candidate in self._tokens:  # compare all: the time taken must not reveal which one matched
             if hmac.compare_digest(known, digest):
                 found = candidate
         if found is None:
             return None
         if _has_expired(found):
-            raise Unknown(f"token {found.name!r} has expired")
+            raise Unauthenticated(f"token {found.name!r} has expired")
         return Actor(found.user_id, found.name, found.admin)
 
     def __str__(self) -> str:

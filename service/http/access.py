@@ -1,7 +1,6 @@
-"""Each request is accounted for once: a line in the log, and what the metrics count.
+"""The access log: one line for each request, and its figures for the metrics, once the response has ended.
 
-The last word on a request is said here, also when its client left or the connection was broken off. Health that is
-asked for and good is no event: its line is written at the level `debug`.
+That is also where a request ends whose client disconnected, or whose connection the service broke off.
 """
 
 import logging
@@ -13,18 +12,18 @@ from typing import Any
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.http.requests import ACTOR, ANSWERED, REQUEST_ID, STREAM, Observer, Stream, client_of, route_pattern
+from service.http.requests import ACTOR, REQUEST_ID, SENT_STATUS, STREAM, Observer, Stream, client_of, route_pattern
 
 log = logging.getLogger(__name__)
 
-CLIENT_LEFT = 499  # before there was an answer; nginx's number for it
+CLIENT_DISCONNECTED = 499  # before there was a response; nginx uses this number too
 
 
-def accounting(observer: Observer | None, quiet_routes: Container[str]) -> Middleware:
-    """The middleware that does so; it must be the outermost. Good answers of `quiet_routes` are logged at `debug`."""
+def access_log(observer: Observer | None, quiet_routes: Container[str]) -> Middleware:
+    """The middleware that writes it; it must be the outermost. A 200 of `quiet_routes` is logged at `debug`."""
 
     @web.middleware
-    async def accounted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.monotonic()
         response = None
         try:
@@ -32,25 +31,25 @@ def accounting(observer: Observer | None, quiet_routes: Container[str]) -> Middl
             return response
         finally:
             seconds = time.monotonic() - began
-            # A stream is never a plain response, and to look for one in vain costs more than all the rest here. It is
-            # taken out since it knows the request: so neither waits for the garbage collector.
+            # A transfer is never a plain Response: skip the lookup, which costs more than the rest of this function.
+            # Removing the stream breaks the reference cycle with the request, so both are freed at once.
             stream = None if isinstance(response, web.Response) else request.pop(STREAM, None)
             if stream and not stream.outcome:
-                stream = None  # refused before it began
+                stream = None  # the request was refused before the transfer began
             route, status = route_pattern(request), _status(request, response)
             level = logging.DEBUG if status == HTTPStatus.OK and route in quiet_routes else logging.INFO
             if log.isEnabledFor(level):
-                _tell(level, _whose(request) | _answer(request, response, stream, seconds))
+                _log_request(level, _request_fields(request) | _response_fields(request, response, stream, seconds))
             if observer:
                 observer.request(route, status, seconds)
                 if stream:
                     _observe(observer, stream, began, seconds)
 
-    return accounted
+    return logged
 
 
-def _whose(request: web.Request) -> dict[str, Any]:
-    """The path is logged as it was sent, still encoded; of its query nothing, as that may hold anything."""
+def _request_fields(request: web.Request) -> dict[str, Any]:
+    """The path is logged as it was sent, still encoded; the query is not logged, as it may hold anything."""
     actor = request.get(ACTOR)
     client = client_of(request)
     return {
@@ -65,7 +64,7 @@ def _whose(request: web.Request) -> dict[str, Any]:
     }
 
 
-def _answer(
+def _response_fields(
     request: web.Request, response: web.StreamResponse | None, stream: Stream | None, seconds: float
 ) -> dict[str, Any]:
     return {
@@ -76,7 +75,7 @@ def _answer(
     }
 
 
-def _tell(level: int, fields: dict[str, Any]) -> None:
+def _log_request(level: int, fields: dict[str, Any]) -> None:
     log.log(
         level,
         "%s %s %s %s %d %dB %.1fms%s%s",
@@ -99,12 +98,12 @@ def _observe(observer: Observer, stream: Stream, began: float, seconds: float) -
 
 
 def _status(request: web.Request, response: web.StreamResponse | None) -> int:
-    """What the client has seen, where it has seen anything."""
-    return request.get(ANSWERED, CLIENT_LEFT) if response is None else response.status
+    """The status that was sent to the client, if any was."""
+    return request.get(SENT_STATUS, CLIENT_DISCONNECTED) if response is None else response.status
 
 
 def _length(request: web.Request, response: web.StreamResponse | None) -> int:
-    """Bytes of a body; of a stream that is no transfer all that was written, its head too."""
+    """Bytes of the body; for a stream that is no transfer all bytes written, with its headers."""
     if request.method == hdrs.METH_HEAD:
         return 0
     if not isinstance(response, web.Response):

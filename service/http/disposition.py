@@ -3,15 +3,15 @@
 import re
 from urllib.parse import quote
 
-PLAIN = re.compile(r"[A-Za-z0-9 ._+@-]*")  # what no client's parser has trouble with, quoted or not
-MOST = 255  # bytes of UTF-8: what file systems hold; a proxy may refuse a header that is much longer
-TAIL = 32  # bytes of a name that is too long which stay at its end: the day and the suffix
+PLAIN = re.compile(r"[A-Za-z0-9 ._+@-]*")  # characters that every client parses, quoted or not
+MAX_NAME = 255  # bytes of UTF-8, the limit of most file systems; a proxy may reject a header that is much longer
+KEPT_END = 32  # bytes at the end of a longer name that are kept: the day and the suffix
 
 
 def attachment(filename: str) -> str:
-    """The header's value. `filename*` (RFC 8187) is there where the name is not plain ASCII; a client that does not
-    know it gets the name with `_` for the rest. No quote, backslash, CR or LF gets in. A name that no file system
-    would hold loses its middle."""
+    """The header's value. A name that is not plain ASCII stands in `filename*` (RFC 8187); for clients that do not know
+    that, `filename` has `_` in place of other characters. The value never has a quote, backslash, CR or LF of the
+    name. A name too long for a file system loses its middle."""
     filename = _shortened(filename)
     if PLAIN.fullmatch(filename):
         return f'attachment; filename="{filename}"'
@@ -22,6 +22,6 @@ def attachment(filename: str) -> str:
 
 def _shortened(filename: str) -> str:
     whole = filename.encode("utf-8", "replace")
-    if len(whole) <= MOST:
+    if len(whole) <= MAX_NAME:
         return filename
-    return (whole[: MOST - TAIL] + whole[-TAIL:]).decode("utf-8", "ignore")
+    return (whole[: MAX_NAME - KEPT_END] + whole[-KEPT_END:]).decode("utf-8", "ignore")

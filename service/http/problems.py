@@ -1,6 +1,6 @@
-"""Errors as clients see them: `application/problem+json` (RFC 9457), made in one place.
+"""Error responses: `application/problem+json` (RFC 9457), made in one place.
 
-What a client reads is a sentence written for it. Causes, paths and SQL go to the log, with the request's id.
+The client gets a sentence written for clients. Causes, paths and SQL go to the log, with the request's id.
 """
 
 import json
@@ -15,11 +15,11 @@ from pydantic import ValidationError
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "The service failed; its log has the cause under this request id."
-SOON = {hdrs.RETRY_AFTER: "5"}  # what does not answer may do so in a moment
+RETRY_SOON = {hdrs.RETRY_AFTER: "5"}  # headers of a 503 whose cause may pass within seconds
 
 
 class Problem(Exception):
-    """An answer that is an error. `detail` is one plain sentence for the client."""
+    """An error response, raised. `detail` is one plain sentence for the client; `members` are further JSON members."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, *, headers: LooseHeaders | None = None, **members: object
@@ -32,7 +32,7 @@ class Problem(Exception):
 
 
 def problem_response(instance: str | None, problem: Problem) -> web.Response:
-    """The one shape of an error. `instance` is the path that was asked for, still encoded; None if unknown."""
+    """The response for a problem. `instance` is the path of the request, still encoded; None if unknown."""
     body = {
         "type": "about:blank",
         "title": problem.status.phrase,
@@ -53,10 +53,10 @@ def problem_response(instance: str | None, problem: Problem) -> web.Response:
 
 
 def problems(translate: Callable[[web.BaseRequest, Exception], Problem | None]) -> Middleware:
-    """The middleware that renders what is raised below it. `translate` knows the errors of the rooms below HTTP.
+    """The middleware that turns exceptions into error responses. `translate` knows the exceptions of the inner rooms.
 
-    Once bytes of a response have left, only breaking the connection off is honest. Nor is there anything to answer to
-    a client that has disconnected; that is no failure.
+    If bytes of a response were already sent, the exception goes on and aiohttp closes the connection, since an error
+    can no longer be reported. A client that has disconnected gets no response, and that is no error.
     """
 
     @web.middleware
@@ -64,7 +64,7 @@ def problems(translate: Callable[[web.BaseRequest, Exception], Problem | None]) 
         try:
             return await handler(request)
         except Exception as error:
-            if request.writer.output_size > 0 or (isinstance(error, ConnectionError) and _has_left(request)):
+            if request.writer.output_size > 0 or (isinstance(error, ConnectionError) and _has_disconnected(request)):
                 raise
             problem = problem_of(error) or translate(request, error)
             if problem is None:
@@ -75,12 +75,12 @@ def problems(translate: Callable[[web.BaseRequest, Exception], Problem | None]) 
     return rendered
 
 
-def _has_left(request: web.BaseRequest) -> bool:
+def _has_disconnected(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """What a client is told of an error that HTTP itself knows; None for any other."""
+    """The problem for an exception of this room or of aiohttp; None for any other."""
     match error:
         case Problem():
             return error
@@ -92,7 +92,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def invalid_query(error: ValidationError) -> Problem:
-    """422 with what is wrong with each parameter."""
+    """422 with an error for each invalid parameter."""
     errors = [
         {"loc": ["query", *mistake["loc"]], "msg": mistake["msg"], "type": mistake["type"]}
         for mistake in error.errors()
@@ -102,7 +102,7 @@ def invalid_query(error: ValidationError) -> Problem:
 
 
 def _of_http_exception(error: web.HTTPException) -> Problem:
-    """What aiohttp itself raises: no such path, wrong method, too large a body."""
+    """Raised by aiohttp itself: an unknown path, a wrong method, a body that is too large."""
     headers: dict[str, str] = {}
     details: dict[int, str] = {404: "No such resource.", 405: "This resource does not have that method."}
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -1,6 +1,6 @@
-"""The query of a request: what may be asked, and read strictly. Other parameters are ignored.
+"""The query parameters of a request, parsed strictly. Unknown parameters are ignored.
 
-A field that is a tuple takes its parameter as often as it is given; any other field takes it once.
+A parameter may be given several times only if its field is a tuple.
 """
 
 import re
@@ -13,14 +13,14 @@ from pydantic_core import PydanticCustomError
 
 
 def _digits(value: object) -> object:
-    """pydantic would take `1_0`, `+10` and ` 10.0 ` for ten as well."""
+    """Rejects `1_0`, `+10` and ` 10.0 `, which pydantic accepts as ten."""
     if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
         raise PydanticCustomError("int_parsing", "Input should be a whole number, written in digits")
     return value
 
 
 def _printable(text: str) -> str:
-    """No database takes NUL."""
+    """Rejects control characters; no database stores NUL."""
     if not text.isprintable():
         raise PydanticCustomError("string_unprintable", "Input should have printable characters only")
     return text
@@ -34,7 +34,7 @@ SearchText = Annotated[
 
 
 def _moment(value: object) -> object:
-    """A date is its midnight; what has no zone is in UTC."""
+    """A date means its midnight; a time without a zone is in UTC."""
     if not isinstance(value, str):
         return value
     try:
@@ -57,17 +57,17 @@ Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 
 
 class Query(BaseModel):
-    """Base of each resource's query."""
+    """Base class of the queries."""
 
     @classmethod
     def of(cls, request: web.Request) -> Self:
-        """Raises pydantic's ValidationError, which is answered with 422."""
+        """Parse the request's query. Raises pydantic's ValidationError, which becomes a 422."""
         return cls.model_validate({name: request.query.getall(name) for name in request.query})
 
     @field_validator("*", mode="before")
     @classmethod
     def _once(cls, values: object, info: ValidationInfo) -> object:
-        """Of two, neither is sure to be the one that was meant, and a proxy may have looked at the other."""
+        """Of two values it is unclear which one is meant, and a proxy may have checked the other one."""
         if not isinstance(values, list) or cls._is_repeatable(info.field_name or ""):
             return values
         if len(values) > 1:

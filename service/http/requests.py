@@ -1,4 +1,4 @@
-"""What a request has: an id, which its response, log lines and audit rows carry; who makes it; where it comes from."""
+"""What is known of a request: its id, its authenticated actor, its client, and the transfer that answers it."""
 
 import re
 import uuid
@@ -10,19 +10,19 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-# The id of the request that is being answered, for the log; each request has a task, and with it a context, of its own.
-REQUEST = ContextVar[str]("request")
+# The id of the current request, for log records. aiohttp handles each request in a task, and so a context, of its own.
+CURRENT_REQUEST_ID = ContextVar[str]("request_id")
 
 REQUEST_ID = web.RequestKey("request_id", str)
-ANSWERED = web.RequestKey("answered", int)  # the status of the response that was prepared
-HEADER = "X-Request-ID"
-ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SENT_STATUS = web.RequestKey("sent_status", int)  # once the response headers were prepared
+REQUEST_ID_HEADER = "X-Request-ID"
+VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110 section 5.6.2, bounded
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A caller who is known: the user they stand for, what their token is called (or which way they are known), and
+    """An authenticated caller: their user id, the name of their token or else of the authentication method, and
     whether they are an admin."""
 
     user_id: str
@@ -35,8 +35,8 @@ ACTOR = web.RequestKey("actor", Actor)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request came from: its address, the product that its User-Agent names first, the scheme by which it
-    came to the first proxy, where that is known, and whether a trusted proxy handed it on."""
+    """The origin of a request: the client's IP address, the first product of its User-Agent, the scheme between the
+    client and the first proxy (None if unknown), and whether a trusted proxy forwarded the request."""
 
     ip: str | None
     kind: str | None
@@ -48,7 +48,7 @@ CLIENT = web.RequestKey("client", Client)
 
 
 class Stream(Protocol):
-    """A response body that is sent piece by piece and has an outcome of its own."""
+    """A transfer, as the access log and the metrics see it."""
 
     kind: str
     bytes_sent: int
@@ -63,19 +63,19 @@ STREAM = web.RequestKey[Stream]("stream")
 
 
 class Observer(Protocol):
-    """What measures requests and connections."""
+    """The metrics, as this room sees them."""
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered. `route` is the route's pattern."""
+        """A response ended. `route` is the route's pattern."""
 
     def transfer(self, kind: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
         """A stream of this kind ended; `first_byte` is the seconds until that was sent, where one was."""
 
     def gauge(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
-        """A figure that goes up and down, read when the metrics are fetched."""
+        """A value that goes up and down, read when Prometheus scrapes."""
 
     def counter(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
-        """A figure that only grows, read when the metrics are fetched."""
+        """A value that only grows, read when Prometheus scrapes."""
 
 
 OBSERVER = web.AppKey[Observer | None]("observer")
@@ -88,44 +88,45 @@ def route_pattern(request: web.BaseRequest) -> str:
 
 
 def client_of(request: web.BaseRequest) -> Client:
-    """Before the application has seen the request only the peer is known."""
+    """The client; until the middleware `locate_clients` has run, the connection's peer."""
     return request.get(CLIENT) or Client(request.remote, product_of(request))
 
 
 def product_of(request: web.BaseRequest) -> str | None:
+    """The first product of the User-Agent, such as `curl`."""
     product = PRODUCT.match(request.headers.get(hdrs.USER_AGENT, ""))
     return product[0] if product else None
 
 
-def who(request: web.BaseRequest) -> str:
-    """Who asks, for the log."""
+def describe_caller(request: web.BaseRequest) -> str:
+    """The caller and their address, for a log line."""
     actor = request.get(ACTOR)
-    somebody = f"{actor.user_id!r} ({actor.name})" if actor else "somebody"
-    return f"{somebody} from {client_of(request).ip}"
+    caller = f"{actor.user_id!r} ({actor.name})" if actor else "somebody"
+    return f"{caller} from {client_of(request).ip}"
 
 
 @web.middleware
-async def request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id: the caller's own where it is a plain one, else a new one. The log's lines get it too."""
-    request[REQUEST_ID] = accepted_id(request)
-    REQUEST.set(request[REQUEST_ID])
+async def assign_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The middleware that gives a request its id: the caller's own if it is valid, else a new one."""
+    request[REQUEST_ID] = request_id_of(request)
+    CURRENT_REQUEST_ID.set(request[REQUEST_ID])
     return await handler(request)
 
 
-def accepted_id(request: web.BaseRequest) -> str:
-    given = request.headers.get(HEADER, "")
-    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+def request_id_of(request: web.BaseRequest) -> str:
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if VALID_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def mark(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """The headers that every response has."""
-    response.headers[HEADER] = request.get(REQUEST_ID) or accepted_id(request)
+def add_common_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Add the headers that every response has."""
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or request_id_of(request)
     response.headers[hdrs.SERVER] = "session-export"
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
-async def mark_prepared(request: web.Request, response: web.StreamResponse) -> None:
+async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """For aiohttp's signal `on_response_prepare`."""
-    mark(request, response)
-    request[ANSWERED] = response.status
+    add_common_headers(request, response)
+    request[SENT_STATUS] = response.status

@@ -20,15 +20,15 @@ from service.api.parts import (
     STORE,
 )
 from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
-from service.auth import AUTHENTICATION, USERS, Authentication, checked, guard
+from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
 from service.catalog import AuditLog, Database, Usage, Users
 from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
 from service.console import Console
-from service.http.access import accounting
+from service.http.access import access_log
 from service.http.problems import problems
-from service.http.proxies import Proxies, locate
-from service.http.requests import OBSERVER, mark_prepared, request_id
+from service.http.proxies import Proxies, locate_clients
+from service.http.requests import OBSERVER, assign_request_id, on_prepare
 from service.pools import Pool
 from service.server.metrics import METRICS, Metrics, served
 from service.server.readings import watch_parts
@@ -52,20 +52,20 @@ def build_app(settings: Settings) -> web.Application:
     metrics = None if settings.metrics.port is None else Metrics()
     app = web.Application(
         middlewares=[
-            accounting(metrics, HEALTH),
-            request_id,
-            locate(proxies),
+            access_log(metrics, HEALTH),
+            assign_request_id,
+            locate_clients(proxies),
             problems(translate),
             guard(OPEN_ROUTES | CONSOLE_ROUTES),
             refuse_while_stopping(HEALTH),
         ]
     )
-    app[SETTINGS] = checked(settings)
+    app[SETTINGS] = check_authentication(settings)
     app[METRICS] = app[OBSERVER] = metrics
     add_routes(app.router, console=settings.console.enabled)
     if settings.console.enabled:
         Console().add_routes(app.router)
-    app.on_response_prepare.append(mark_prepared)
+    app.on_response_prepare.append(on_prepare)
     # Closed in the opposite order.
     app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress, _pending_rows])
     app.on_shutdown.append(_stop)

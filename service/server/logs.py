@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.config import LogFormat, LogLevel
-from service.http.requests import REQUEST
+from service.http.requests import CURRENT_REQUEST_ID
 
 
 class TextFormatter(logging.Formatter):
@@ -66,5 +66,5 @@ def _escaped(line: str) -> str:
 
 def _with_request_id(record: logging.LogRecord) -> bool:
     if not hasattr(record, "request_id"):
-        record.request_id = REQUEST.get(None)
+        record.request_id = CURRENT_REQUEST_ID.get(None)
     return True

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from service.http.requests import who
+from service.http.requests import describe_caller
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Ca
         "%s to %s, which took no byte for %s s and is cut off after %d (a client that reads in bursts, like "
         "curl --limit-rate, needs a longer exports.stall_timeout)",
         resource,
-        who(request),
+        describe_caller(request),
         limit,
         bytes_sent(),
     )

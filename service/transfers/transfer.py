@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.catalog import AuditLog, CatalogError, Event, Result
 from service.http.problems import Problem
-from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, route_pattern, who
+from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, describe_caller, route_pattern
 from service.pools import settle
 from service.store import StoreError, Truncated, Unreadable
 from service.transfers.record import Entry, Record
@@ -97,7 +97,7 @@ class Transfer:
         log.info(
             "%s to %s: %s after %d s",
             self.resource,
-            who(self.request),
+            describe_caller(self.request),
             self.volume().progress(self.record.announced, seconds),
             seconds,
             extra={"request_id": self.request[REQUEST_ID]},
@@ -280,7 +280,7 @@ class Transfers:
                 "the outcome of %s to %s is not in the audit log yet; it is written once the catalog takes rows again: "
                 "%s",
                 transfer.resource,
-                who(transfer.request),
+                describe_caller(transfer.request),
                 error,
             )
 
@@ -300,7 +300,7 @@ def _log_failure(transfer: Transfer, cause: BaseException) -> None:
     log.error(
         "%s to %s is broken off after %d bytes: %s%s",
         transfer.resource,
-        who(transfer.request),
+        describe_caller(transfer.request),
         transfer.bytes_sent,
         file,
         cause,

@@ -106,7 +106,7 @@ async def test_refusals_are_logged_with_address_and_reason_and_never_with_what_w
     lines = [record.getMessage() for record in caplog.records if record.name == "service.auth.guard"]
     assert len(lines) == len(refused)
     assert all("from 203.0.113.7: " in line for line in lines)
-    for reason in ("401 from 203.0.113.7: JWT: Signature verification failed", "unknown token", "is no admin"):
+    for reason in ("401 from 203.0.113.7: JWT: Signature verification failed", "unknown token", "is not an admin"):
         assert any(reason in line for line in lines), reason
     for headers in refused.values():
         proof = headers.get("Authorization", "Bearer -").removeprefix("Bearer ")
@@ -116,7 +116,7 @@ async def test_refusals_are_logged_with_address_and_reason_and_never_with_what_w
 @pytest.mark.parametrize(
     ("server", "tokens", "words"),
     [
-        (LOCAL, (), "auth.tokens: no way to authenticate"),
+        (LOCAL, (), "auth.tokens: no authentication method"),
         (Server(), (token(ADMIN, "a", admin=True),), "auth.proxy: needs server.trusted_proxies"),
     ],
 )

@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.auth import keys as keys_module
-from service.auth.keys import KeySet, RemoteKeys, Unusable
+from service.auth.keys import InvalidKeySet, KeySet, RemoteKeys
 from service.config import ConfigError
 from tests.issuer import (
     ISSUER,
@@ -307,7 +307,7 @@ async def refused_then_known(remote: World, server: KeyServer) -> None:
 
 @pytest.fixture
 def without_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys_module, "PAUSE", 0)
+    monkeypatch.setattr(keys_module, "FETCH_INTERVAL", 0)
 
 
 async def test_keys_from_a_url_are_fetched_once(remote: World, server: KeyServer) -> None:
@@ -343,7 +343,7 @@ async def test_a_server_that_answers_rubbish_lets_nobody_in_and_breaks_nothing(
     caplog.set_level("INFO")
     await refused_then_known(remote, server)
     assert f"auth.jwt: no keys from {server.url}" in caplog.text
-    assert "none of its JWTs is let in" in caplog.text
+    assert "its JWTs are rejected" in caplog.text
     assert f"auth.jwt: keys from {server.url}: 3 again" in caplog.text
 
 
@@ -376,7 +376,7 @@ async def _never_ends(request: web.Request) -> web.StreamResponse:
 async def test_a_server_that_is_slow_or_dead_lets_nobody_in_and_breaks_nothing(
     remote: World, server: KeyServer, answering: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(keys_module, "FETCH_TIMEOUT", 0.3)
     server.answering = answering
     await refused_then_known(remote, server)
 
@@ -425,9 +425,9 @@ async def test_who_has_a_known_key_does_not_wait_for_a_server_that_is_slow(
     keys, clock = ticking
     assert await keys.key("rsa", "RS256") is not None
     server.answering = server.never
-    clock.now += keys_module.OLD
+    clock.now += keys_module.REFRESH_AFTER
     assert await keys.key("rsa", "RS256") is not None
-    assert keys._asking is not None and not keys._asking.done(), "asked, and nobody waits"
+    assert keys._fetching is not None and not keys._fetching.done(), "asked, and nobody waits"
 
 
 async def test_keys_that_cannot_be_renewed_are_used_for_an_hour_and_not_longer(
@@ -439,7 +439,7 @@ async def test_keys_that_cannot_be_renewed_are_used_for_an_hour_and_not_longer(
     clock.now += keys_module.LIFETIME - 1
     assert await keys.key("rsa", "RS256") is not None
     await keys.refresh()
-    assert "those known are used for 1 s more" in caplog.text
+    assert "the keys last fetched are used for 1 s more" in caplog.text
     clock.now += 1
     assert await keys.key("rsa", "RS256") is None
 
@@ -481,10 +481,10 @@ async def test_after_closing_nothing_is_asked(server: KeyServer) -> None:
         await asyncio.sleep(0)
     await keys.close()
     assert await waiting is None, "who waits gets an answer"
-    asking = keys._asking
-    clock.now += keys_module.PAUSE
+    asking = keys._fetching
+    clock.now += keys_module.FETCH_INTERVAL
     assert await keys.key("rsa", "RS256") is None
-    assert keys._asking is asking
+    assert keys._fetching is asking
     assert server.asked == 1
 
 
@@ -492,5 +492,5 @@ def test_the_algorithm_that_a_key_names_is_the_only_one_it_is_for() -> None:
     keys = KeySet(jwks(jwk(rsa_key(), "a", alg="RS512"), jwk(rsa_key(1), "b")), ["RS256", "RS512"])
     found = {(kid, name): keys.find(kid, name) is not None for kid in "ab" for name in ("RS256", "RS512")}
     assert found == {("a", "RS256"): False, ("a", "RS512"): True, ("b", "RS256"): True, ("b", "RS512"): True}
-    with pytest.raises(Unusable, match="2 keys, none of them for ES256"):
+    with pytest.raises(InvalidKeySet, match="2 keys, none of them for ES256"):
         KeySet(jwks(jwk(rsa_key(), "a"), jwk(rsa_key(1), "b")), ["ES256"])

@@ -94,7 +94,7 @@ async def test_a_refusal_is_logged_with_address_and_reason_and_never_with_the_to
     await service.get("u-1/sessions", token="secret-but-wrong")
     await service.get("u-1/sessions", token=PLAIN)
     assert "refused 401 from 127.0.0.1: unknown token (GET /api/admin/users/{user_id}/sessions)" in caplog.text
-    assert "refused 403 from 127.0.0.1: user 'someone' is no admin" in caplog.text
+    assert "refused 403 from 127.0.0.1: user 'someone' is not an admin" in caplog.text
     assert "secret-but-wrong" not in caplog.text
     assert PLAIN not in caplog.text
 

@@ -72,7 +72,7 @@ async def test_what_is_not_http_gets_the_same_shape_of_error(
     assert b"Content-Type: application/problem+json" in head
     assert b"X-Request-ID: " in head
     assert body.startswith(b'{"type": "about:blank", "title": "Bad Request", "status": 400')
-    assert "unusable request from 127.0.0.1" in caplog.text
+    assert "invalid request from 127.0.0.1" in caplog.text
 
 
 def test_a_log_line_cannot_be_broken_or_forged() -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from service.config import ProxyHeaders, Server
-from service.http.proxies import address
+from service.http.proxies import parse_address
 from tests.proxies import LOCATIONS, needs_nginx, nginx
 from tests.world import ADMIN, World
 
@@ -129,7 +129,7 @@ async def test_the_access_log_has_the_clients_address_and_says_when_it_came_in_p
     [None, "", " ", "unknown", "_x", "1.2.3", "1.2.3.4.5", "01.2.3.4", "::1]:80", ":", "a" * 8000, "1:2"],
 )
 def test_what_is_no_address_is_none(text: str | None) -> None:
-    assert address(text) is None
+    assert parse_address(text) is None
 
 
 async def curl(url: str, *more: str) -> str:

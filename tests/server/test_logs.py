@@ -231,7 +231,7 @@ async def test_what_is_refused_before_it_is_looked_at_has_its_line_too(written: 
     assert answer.status == 400
     (line,) = written.lines
     assert line["request_id"] == answer.headers["X-Request-ID"]
-    assert line["message"] == "unusable request from 127.0.0.1: LineTooLong"
+    assert line["message"] == "invalid request from 127.0.0.1: LineTooLong"
 
 
 @pytest.mark.parametrize("path", [EXPORT, "u-1/sessions/a.jsonl/download"])

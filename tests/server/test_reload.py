@@ -117,8 +117,8 @@ async def test_a_file_that_is_put_in_anothers_place_is_taken_over(reloaded: Relo
     [
         ("auth: {tokens: [", "cannot be read"),
         ("\xff\xfe", "cannot be read"),
-        ("", "auth.tokens: no way to authenticate"),
-        ("auth: {tokens: []}", "auth.tokens: no way to authenticate"),
+        ("", "auth.tokens: no authentication method"),
+        ("auth: {tokens: []}", "auth.tokens: no authentication method"),
         ("auth: {tokens: [{name: a, user_id: b, sha256: a-token-not-a-digest}]}", "sha256: got (not shown)"),
         ("auth: {tokns: []}", "auth.tokns: unknown key"),
         ("srver: {}", "srver: unknown key"),
