@@ -15,7 +15,7 @@ from service.client.errors import (
     Refused,
     Unavailable,
 )
-from service.client.export import Exported
+from service.client.exported import Exported
 from service.client.manifest import Findings, Skipped
 from service.client.options import ExportOptions
 from service.client.progress import OnProgress, Progress

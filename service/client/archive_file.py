@@ -1,36 +1,41 @@
-"""An export as one ZIP file. It has a temporary name until it is complete, and is readable by its owner alone."""
+"""An export as one ZIP file. What has arrived of it stays when the transfer breaks off, so that the next one resumes
+it, whatever ended the process."""
 
-import os
-import tempfile
 from pathlib import Path
 
-from service.client.disk import PART, disk_errors, short_name, write_all
+from service.client.partial_file import PartialFile
 from service.client.reader import Reader
 
+CHUNK = 1024 * 1024  # bytes read back at a time
 
-class ArchiveFile:
-    """A destination of an export; `path` is replaced."""
+
+class ArchiveFile(PartialFile):
+    """A partial file that is verified while it is written."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.reader = Reader()
-        self._path = path
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(PART, f".{short_name(path.name)}.", path.parent)
-        self._part = Path(name)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._restored = 0
+
+    @property
+    def text_bytes(self) -> int:
+        return self.reader.text_bytes
+
+    def restore(self) -> bool:
+        """The reader goes on from the end of what is read back, as if it had just arrived."""
+        chunk = self.read_at(self._restored, CHUNK)
+        self.reader.feed(chunk)
+        self._restored += len(chunk)
+        return bool(chunk)
+
+    def restart(self, tag: str) -> None:
+        super().restart(tag)
+        self.reader = Reader()
 
     def write(self, chunk: bytes) -> None:
-        with disk_errors(self._path):
-            write_all(self._file, chunk)
+        super().write(chunk)
         self.reader.feed(chunk)
 
     def finish(self) -> None:
         self.reader.close()
-        with disk_errors(self._path):
-            self._file.close()
-            self._part.replace(self._path)
-
-    def abandon(self) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        super().finish()

@@ -1,6 +1,7 @@
 """The service as an object: its lists, one session, all of a user's sessions."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from types import TracebackType
@@ -8,13 +9,14 @@ from typing import Self
 
 from service.client.archive_file import ArchiveFile
 from service.client.connection import Connection, OnRetry, Sleep, path_segment
-from service.client.download import DownloadTransfer
-from service.client.export import Destination, Exported, ExportTransfer
+from service.client.exported import Exported
 from service.client.extraction import ExtractedFiles
 from service.client.options import ExportOptions
 from service.client.pages import read_pages
+from service.client.partial_file import PartialFile
 from service.client.progress import OnProgress, no_progress
 from service.client.rows import Activity, Session
+from service.client.transfer import Transfer
 from service.pools import Pool
 
 THREADS = 4  # that save and verify
@@ -65,8 +67,9 @@ class Client:
         *,
         progress: OnProgress = no_progress,
     ) -> Exported:
-        """Save all of a user's sessions as the ZIP file `path`, and replace an existing one."""
-        return await self._export(user_id, path, options, progress, ArchiveFile)
+        """Save all of a user's sessions as the ZIP file `path`, and replace an existing one. What an earlier call left
+        unfinished is verified and resumed, unless the sessions or the options have changed since."""
+        return await self._export(user_id, options, progress, ArchiveFile, path)
 
     async def extract(
         self,
@@ -76,24 +79,37 @@ class Client:
         *,
         progress: OnProgress = no_progress,
     ) -> Exported:
-        """The same as files in the directory `path`, written while they arrive; no archive is kept."""
-        return await self._export(user_id, path, options, progress, ExtractedFiles)
+        """The same as files in the directory `path`, written while they arrive; no archive is kept, and only this call
+        can resume it."""
+        return await self._export(user_id, options, progress, ExtractedFiles, path)
 
     async def download(self, user_id: str, session_file: str, path: Path, *, progress: OnProgress = no_progress) -> int:
-        """Save one session as the file `path`; return its bytes. A partial file of an earlier call is resumed unless
-        the session has changed since."""
+        """Save one session as the file `path`; return its bytes. What an earlier call left unfinished is resumed,
+        unless the session has changed since."""
         resource = f"users/{path_segment(user_id)}/sessions/{path_segment(session_file)}/download"
-        transfer = DownloadTransfer(self._connection, self._pool)
-        return await self._connection.retry(lambda: transfer.run(resource, path, progress))
+        part = await self._pool.run_to_end(PartialFile, lambda part: part.close(), path)
+        await Transfer(self._connection, self._pool, part, progress).run(resource, ())
+        return part.size
 
     async def _export(
         self,
         user_id: str,
-        path: Path,
         options: ExportOptions,
         progress: OnProgress,
-        open_destination: Callable[[Path], Destination],
+        kind: Callable[[Path], ArchiveFile | ExtractedFiles],
+        path: Path,
     ) -> Exported:
-        resource = f"users/{path_segment(user_id)}/sessions/download-all"
-        transfer = ExportTransfer(self._connection, self._pool)
-        return await self._connection.retry(lambda: transfer.run(resource, path, options, progress, open_destination))
+        began = time.monotonic()
+        destination = await self._pool.run_to_end(kind, lambda opened: opened.close(), path)
+        transfer = Transfer(self._connection, self._pool, destination, progress)
+        await transfer.run(f"users/{path_segment(user_id)}/sessions/download-all", options.params(), snapshots=True)
+        reader = destination.reader
+        return Exported(
+            path,
+            reader.files,
+            reader.text_bytes,
+            destination.size,
+            tuple(reader.skipped),
+            tuple(reader.findings.still_written),
+            time.monotonic() - began,
+        )

@@ -5,9 +5,9 @@ Redirects are not followed: the token is for one server.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -27,6 +27,7 @@ READ_TIMEOUT = 300  # seconds without a byte; longer than an export waits for it
 
 OnRetry: TypeAlias = Callable[[TemporaryError, float], None]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Params: TypeAlias = Sequence[tuple[str, str]]
 
 
 class Connection:
@@ -60,7 +61,7 @@ class Connection:
         self,
         path: str,
         *,
-        params: Mapping[str, Any] | None = None,
+        params: Params = (),
         headers: Mapping[str, str] | None = None,
         also: Set[int] = frozenset(),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -78,18 +79,24 @@ class Connection:
             else:
                 raise await read_refusal(response)
 
-    async def retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make an attempt, and again after each temporary error until the retries are used up."""
-        for tries in range(self._retries + 1):
+    async def retry(self, attempt: Callable[[], Awaitable[T]], position: Callable[[], int] = lambda: 0) -> T:
+        """Make an attempt, and again after each temporary error until the retries are used up.
+
+        `position` says how far the attempts have come together; retries are counted anew when one got further.
+        """
+        tries, furthest = 0, position()
+        while True:
             try:
                 return await attempt()
             except TemporaryError as error:
+                if position() > furthest:
+                    tries, furthest = 0, position()
                 seconds = 2.0**tries if error.retry_after is None else error.retry_after
                 if tries == self._retries or seconds > LONGEST_WAIT:
                     raise
                 self._on_retry(error, seconds)
                 await self._sleep(seconds)
-        raise AssertionError("unreachable")
+                tries += 1
 
 
 def path_segment(text: str) -> str:

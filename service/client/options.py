@@ -9,6 +9,6 @@ class ExportOptions:
 
     compression: str | None = None
 
-    def params(self) -> dict[str, str]:
+    def params(self) -> list[tuple[str, str]]:
         """As the API's query parameters."""
-        return {"compression": self.compression} if self.compression else {}
+        return [("compression", self.compression)] if self.compression else []

@@ -27,7 +27,7 @@ async def read_pages(connection: Connection, kind: type[Row], path: str, key: st
 
 
 async def _read_page(connection: Connection, path: str, offset: int) -> Any:
-    async with connection.get(path, params={"limit": PAGE, "offset": offset}) as response:
+    async with connection.get(path, params=[("limit", str(PAGE)), ("offset", str(offset))]) as response:
         page = await read_json(response)
     if not isinstance(page, dict) or not {"rows", "pagination"} <= page.keys():
         raise Damaged("The server's answer is not a page of rows: is the URL that of Session Export?")

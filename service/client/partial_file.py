@@ -1,4 +1,4 @@
-"""One session file as far as it has arrived, kept after a broken transfer so that the next one resumes it."""
+"""A file as far as it has arrived, kept after a broken transfer so that the next one resumes it."""
 
 import fcntl
 import os
@@ -26,22 +26,37 @@ class PartialFile:
         self.tag = ""
         self.size = 0
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             for found in self._parts():
                 self._open(found)
                 self.tag = found.name[len(self._prefix) : -len(PART)]
                 break
+
+    @property
+    def text_bytes(self) -> int:
+        return self.size
+
+    def restore(self) -> bool:
+        """A session file has nothing that it could be verified with."""
+        return False
 
     def restart(self, tag: str) -> None:
         """Empty it. `tag` is an entity tag without its quotes, or "" for one that is weak or unknown: such a part
         cannot be resumed."""
         with disk_errors(self._path):
             self.discard()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self.tag = tag if RESUMABLE.fullmatch(tag) else ""
             self._open(self._path.parent / f"{self._prefix}{self.tag}{PART}")
             assert self._file is not None  # noqa: S101 - just opened
             self._file.truncate(0)
             self.size = 0
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes of what is there; none at the end."""
+        if self._file is None:
+            return b""
+        with disk_errors(self._path):
+            return os.pread(self._file.fileno(), count, offset)
 
     def write(self, chunk: bytes) -> None:
         assert self._file is not None  # noqa: S101 - `restart` or an old part came first
@@ -59,36 +74,44 @@ class PartialFile:
 
     def discard(self) -> None:
         """Close and remove it."""
+        self.tag, self.size = "", 0
         self.close()
-        if self._part is not None:
-            self._part.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file. It stays, unless it cannot be resumed."""
+        if self._part is not None and not self.tag:
+            self._part.unlink(missing_ok=True)
         if self._file is not None:
             self._file.close()
-            self._file = None
-            if self._part is not None and not self.tag:
-                self._part.unlink(missing_ok=True)
+        self._file = self._part = None
 
     @property
     def _prefix(self) -> str:
-        """Unique to this session file: no session file's name has a tilde."""
+        """What no other file's part begins with, as a tag has no tilde."""
         return f".{short_name(self._path.name)}~"
 
     def _parts(self) -> Iterator[Path]:
+        if not self._path.parent.is_dir():
+            return
         for path in sorted(self._path.parent.iterdir()):
             tag = path.name.removeprefix(self._prefix).removesuffix(PART)
             if path.name == f"{self._prefix}{tag}{PART}" and RESUMABLE.fullmatch(tag) and path.is_file():
                 yield path
 
     def _open(self, part: Path) -> None:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._part = part
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.close()
-            raise CannotSave(f"{self._path}: another process is downloading it.") from None
+            raise self._is_in_use() from None
+        if not os.path.samestat(os.fstat(descriptor), part.stat()):  # complete and renamed by another process just now
+            raise self._is_in_use()
         self.size = os.fstat(descriptor).st_size
+
+    def _is_in_use(self) -> CannotSave:
+        assert self._file is not None  # noqa: S101 - it was just opened
+        self._file.close()
+        self._file = self._part = None
+        return CannotSave(f"{self._path}: another process is saving it.")

@@ -132,7 +132,7 @@ async def test_an_export_through_a_wire_that_breaks_anywhere_ends_whole(
         connected(wire.url, waits) as client,
     ):
         exported = await client.export("u-1", tmp_path / "out.zip")
-    assert (wire.connections, waits) == (5, [1, 2, 4, 8])
+    assert (wire.connections, len(waits)) == (5, 4)
     assert whole(exported.path)
     assert exported.files == 10
     assert [path.name for path in tmp_path.glob("*.*z*")] == ["out.zip"]
@@ -143,13 +143,21 @@ async def test_an_export_through_a_wire_that_breaks_anywhere_ends_whole(
 async def test_a_wire_that_always_breaks_leaves_what_was_there(
     service: World, tmp_path: Path, waits: list[float], kind: str
 ) -> None:
+    """Here the service's entity tag is lost on the way, so that nothing can be resumed."""
     service.file("a.jsonl", NOISE)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "u-1").write_text("what was there")
-    async with Wire(service.running.port, repeat(1_000_000)) as wire, connected(wire.url, waits) as client:
+
+    def without_tag(_place: int, data: bytes) -> bytes:
+        return data.replace(b"ETag:", b"X-Tg:")
+
+    async with (
+        Wire(service.running.port, repeat(1_000_000), damage=without_tag) as wire,
+        connected(wire.url, waits) as client,
+    ):
         with pytest.raises(BrokenOff, match="broke off"):
             await getattr(client, kind)("u-1", tmp_path / "out" / "u-1")
-    assert len(waits) == 4
+    assert waits == [1, 2, 4, 8]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["u-1"]
     assert (tmp_path / "out" / "u-1").read_text() == "what was there"
 
@@ -243,7 +251,7 @@ async def test_a_part_that_is_longer_than_the_session_is_thrown_away(
     part.write_bytes(NOISE + b"x")
     await client.download("u-1", "a.jsonl", tmp_path / "a.jsonl")
     assert (tmp_path / "a.jsonl").read_bytes() == NOISE
-    assert len(waits) == 1
+    assert not waits, "nothing is wrong with the service"
 
 
 async def test_the_part_of_a_longer_name_is_another_sessions(service: World, client: Client, tmp_path: Path) -> None:

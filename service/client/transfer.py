@@ -1,0 +1,167 @@
+"""One resource on its way from the service to its destination, in as many requests as it takes.
+
+A transfer that breaks off is resumed where the server says that the bytes are the same (an entity tag, RFC 9110
+section 8.8.3), else started over. Before what an earlier process left is resumed, it is verified.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+import aiohttp
+from aiohttp import hdrs
+
+from service.client.connection import Connection, Params
+from service.client.errors import BrokenOff, Damaged
+from service.client.progress import OnProgress, Progress
+from service.client.responses import body_errors, parse_number
+from service.client.steps import finish_step
+from service.pools import Pool, settle
+
+CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)")  # RFC 9110 section 14.4
+
+
+class Destination(Protocol):
+    """Where a transfer is saved. Its methods block, and raise CannotSave, or Damaged where they verify.
+
+    It holds `size` bytes of what has the entity tag `tag`; without a tag they cannot be resumed.
+    """
+
+    tag: str
+    size: int
+
+    @property
+    def text_bytes(self) -> int:
+        """The same uncompressed."""
+
+    def restore(self) -> bool:
+        """Verify the next piece of what an earlier process left; return whether there is more of it."""
+
+    def restart(self, tag: str) -> None:
+        """Begin anew, empty."""
+
+    def write(self, chunk: bytes) -> None:
+        """Save and verify."""
+
+    def finish(self) -> None:
+        """Verify the end, and give it its final name."""
+
+    def discard(self) -> None:
+        """Remove what was saved."""
+
+    def close(self) -> None:
+        """Keep what can be resumed, and remove anything else. Does nothing after `finish`."""
+
+
+class Transfer:
+    """`run` it once. The pool's threads save and verify."""
+
+    def __init__(self, connection: Connection, pool: Pool, destination: Destination, on_progress: OnProgress) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._destination = destination
+        self._on_progress = on_progress
+        self._received = destination.size
+        self._total: int | None = None
+        self._resumed = False
+
+    async def run(self, resource: str, params: Params, *, snapshots: bool = False) -> None:
+        """`snapshots`: the resource can be pinned to an entity tag by its query, so that files that have only grown
+        since do not change it."""
+        try:
+            await self._restore()
+            await self._connection.retry(lambda: self._attempt(resource, params, snapshots), self._resumable_bytes)
+        finally:
+            await settle(self._pool.run(self._destination.close))
+
+    def _resumable_bytes(self) -> int:
+        return self._destination.size if self._destination.tag else 0
+
+    async def _restore(self) -> None:
+        try:
+            while await finish_step(self._pool.run(self._destination.restore)):
+                self._report()
+        except Damaged:
+            await self._discard()
+
+    async def _attempt(self, resource: str, params: Params, snapshots: bool) -> None:
+        try:
+            await self._request(resource, params, snapshots)
+        except _CannotResume:
+            await self._discard()
+            await self._request(resource, params, snapshots)
+
+    async def _request(self, resource: str, params: Params, snapshots: bool) -> None:
+        headers: Mapping[str, str] = {}
+        self._resumed = self._resumable_bytes() > 0
+        if self._resumed:
+            tag = self._destination.tag
+            headers = {hdrs.RANGE: f"bytes={self._destination.size}-", hdrs.IF_RANGE: f'"{tag}"'}
+            params = [*params, ("snapshot", tag)] if snapshots else params
+        try:
+            async with self._connection.get(resource, params=params, headers=headers, also={412, 416}) as response:
+                length = await self._prepare(response)
+                if response.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    await self._save_body(response)
+            if length is not None and self._destination.size != length:
+                raise BrokenOff(f"The response ended after {self._destination.size} of {length} bytes.")
+            await finish_step(self._pool.run(self._destination.finish))
+        except Damaged as error:
+            if self._resumed:
+                raise _CannotResume from error
+            await self._discard()
+            raise
+
+    async def _prepare(self, response: aiohttp.ClientResponse) -> int | None:
+        """Make the destination ready for the body: keep it where the body follows it, else empty it. Return the
+        length of the whole, where the server tells it."""
+        tag = response.headers.get(hdrs.ETAG, "").removeprefix('"').removesuffix('"')
+        match = CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
+        size = self._destination.size
+        if response.status == HTTPStatus.OK:
+            await finish_step(self._pool.run(self._destination.restart, tag))
+            self._resumed = False
+            length = parse_number(response.headers.get(hdrs.CONTENT_LENGTH))
+        elif match and response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and int(match[2]) == size:
+            length = size  # complete already, only not renamed
+        elif (
+            match
+            and response.status == HTTPStatus.PARTIAL_CONTENT
+            and (tag, match[1]) == (self._destination.tag, str(size))
+        ):
+            length = int(match[2])
+        elif self._resumed:
+            raise _CannotResume
+        else:
+            raise Damaged(f"The server's answer has the status {response.status}, though nothing was resumed.")
+        self._received = self._destination.size
+        self._total = parse_number(response.headers.get("X-Export-Bytes")) or length
+        return length
+
+    async def _save_body(self, response: aiohttp.ClientResponse) -> None:
+        """Save one chunk in the thread while the next one arrives."""
+        step = self._pool.run(self._destination.write, b"")
+        try:
+            async with body_errors():
+                async for chunk in response.content.iter_any():
+                    await asyncio.shield(step)
+                    step = self._pool.run(self._destination.write, chunk)
+                    self._received += len(chunk)
+                    self._report()
+            await asyncio.shield(step)
+        finally:
+            await settle(step)  # the destination must not be closed while a thread uses it
+        self._report()
+
+    def _report(self) -> None:
+        self._on_progress(Progress(self._received, self._destination.text_bytes, self._total))
+
+    async def _discard(self) -> None:
+        await finish_step(self._pool.run(self._destination.discard))
+        self._received = 0
+
+
+class _CannotResume(Exception):
+    """What is there and what the server has are not of the same bytes: start over."""
