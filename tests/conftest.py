@@ -1,7 +1,7 @@
 """Fixtures: few, and real. What each run has in common."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,6 +15,19 @@ from tests.world import World
 settings.register_profile("few", max_examples=25, deadline=None)
 settings.register_profile("full", max_examples=500, deadline=None)
 settings.load_profile("few")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails: nothing that tests need is missing")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped: {report.longrepr}"
+    return report
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,7 @@
 """docs/configuration.md has every key with its default, and the README names keys that exist."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,18 +11,21 @@ from pydantic import BaseModel
 from service.config import Jwt, ProxyHeaders, Settings, Token, load_settings
 from tests.docs.pages import PAGES, README, code, page, tables
 
-KEY = re.compile(r"`((?:server|storage|catalog|auth|exports|index|links|console|metrics|logging)\.[a-z_.]+)`")
+KEY = re.compile(r"`((?:server|storage|catalog|auth|exports|index|links|console|metrics|logging)\.[a-z0-9_.]+)`")
 FILES = {"server.conf"}
 
 
 def keys() -> dict[str, Any]:
     """Every key with its default."""
-    settings = load_settings(None, {}).model_dump(mode="json")
-    return {
-        f"{section}.{key}": value if value != [] else None
-        for section in settings
-        for key, value in settings[section].items()
-    }
+    return dict(flat(load_settings(None, {}).model_dump(mode="json")))
+
+
+def flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, None if value == [] else value
 
 
 def test_the_tables_have_every_key_and_its_default() -> None:
