@@ -9,6 +9,7 @@ import { sessionPage } from "./session.js";
 import { sessionsPage } from "./sessions.js";
 import { signInForm } from "./signin.js";
 import { unassignedPage, usersPage } from "./users.js";
+import { verifyPage } from "./verify.js";
 
 /** @typedef {import("./address.js").Address} Address */
 /**
@@ -21,6 +22,7 @@ const MENU = [
   { label: "Users", path: ["users"] },
   { label: "Sessions", path: ["sessions"] },
   { label: "Who took what", path: ["audit"] },
+  { label: "Verify", path: ["verify"] },
 ];
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const shown = { path: "", page: /** @type {Page | null} */ (null), running: new AbortController() };
@@ -35,6 +37,7 @@ function pageOf(path) {
   if (first === "sessions") return sessionsPage(null, refresh);
   if (first === "audit") return auditPage();
   if (first === "unassigned") return unassignedPage();
+  if (first === "verify") return verifyPage();
   return null;
 }
 

@@ -4,6 +4,7 @@ import { changed } from "./address.js";
 import { day } from "./format.js";
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
+const MIDNIGHT = /^(\d{4}-\d{2}-\d{2})T00:00:00(\+00:00|Z)$/;
 const NAMES = ["user_id", "since", "until", "model", "errors", "q"];
 
 /**
@@ -47,8 +48,8 @@ export function addDays(date, days) {
  * @param {URLSearchParams} selection
  */
 export function inWords(selection) {
-  const since = selection.get("since");
-  const until = selection.get("until");
+  const since = (selection.get("since") ?? "").replace(MIDNIGHT, "$1");
+  const until = (selection.get("until") ?? "").replace(MIDNIGHT, "$1");
   const last = until && (isDate(until) ? day(addDays(until, -1)) : `before ${until}`);
   const words = [
     since && `from ${isDate(since) ? day(since) : since}`,

@@ -131,7 +131,12 @@ class TakeDialog {
   }
 
   buttons() {
-    return h("p", { class: "taking" }, this.start, h("button", { type: "button", click: () => this.element.close() }, "Close"));
+    return h(
+      "p",
+      { class: "taking" },
+      this.start,
+      h("button", { type: "button", click: () => this.element.close() }, "Close"),
+    );
   }
 
   leave() {
