@@ -23,6 +23,7 @@ class Reader:
         self.faults: list[str] = []
 
     async def watch(self) -> None:
+        self.page.set_default_timeout(10_000)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
@@ -51,9 +52,13 @@ class Reader:
     def results(self) -> Locator:
         return self.page.locator(".results")
 
+    async def until(self, condition: str) -> None:
+        """Wait until this JavaScript is true. Playwright's own way is an `eval` in the page, which the policy forbids."""
+        await self.page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
+
     async def sees(self, *texts: str) -> None:
         for text in texts:
-            await expect(self.page.get_by_text(text).first).to_be_visible()
+            await expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
 
     async def assert_accessible(self) -> None:
         """axe-core finds nothing, and nothing is wider than the screen."""

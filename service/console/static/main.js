@@ -25,7 +25,7 @@ const MENU = [
   { label: "Verify", path: ["verify"] },
 ];
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-const shown = { path: "", page: /** @type {Page | null} */ (null), running: new AbortController() };
+const shown = { path: "", page: /** @type {Page | null} */ (null), running: new AbortController(), signedIn: false };
 
 /** @param {string[]} path @returns {Page | null} */
 function pageOf(path) {
@@ -51,7 +51,7 @@ async function show(position) {
   shown.running.abort();
   shown.running = new AbortController();
   const signal = shown.running.signal;
-  const fresh = shown.page === null || shown.path !== path;
+  const fresh = shown.path !== path;
   if (fresh) replacePage(path, pageOf(address.path));
   if (shown.page === null) return;
   await fill(shown.page, address, signal);
@@ -76,7 +76,7 @@ function place(results, position) {
 
 /** @param {string} path @param {Page | null} page */
 function replacePage(path, page) {
-  const first = shown.page === null;
+  const first = shown.path === "";
   shown.path = path;
   shown.page = page;
   markMenu(path);
@@ -121,7 +121,8 @@ function markMenu(path) {
 /** @param {string} reason */
 function signIn(reason) {
   token.forget();
-  shown.page = null;
+  shown.running.abort();
+  Object.assign(shown, { path: "", page: null, signedIn: false });
   document.title = "Sign in – Session Export";
   caller(null);
   /** @type {HTMLElement} */ (document.getElementById("pages")).replaceChildren();
@@ -149,7 +150,7 @@ async function start() {
   } finally {
     main.removeAttribute("aria-busy");
   }
-  main.replaceChildren();
+  shown.signedIn = true;
   await show(history.state?.position ?? null);
 }
 
@@ -164,7 +165,7 @@ window.addEventListener("scroll", () => {
 });
 window.addEventListener("popstate", (event) => {
   clearTimeout(resting);
-  if (shown.page !== null) show(event.state?.position ?? null);
+  if (shown.signedIn) show(event.state?.position ?? null);
 });
 document.querySelector(".skip")?.addEventListener("click", (event) => {
   event.preventDefault(); // the address behind "#" says which page is shown

@@ -93,7 +93,7 @@ export function cursorPager(address, { next, total }, count) {
 /** @param {number} before @param {number} count @param {number} total */
 function range(before, count, total) {
   if (count === 0) return counted(total, "row", "rows");
-  return `${number(before + 1)}–${number(before + count)} of ${number(total)}`;
+  return `${number(before + 1)} to ${number(before + count)} of ${number(total)}`;
 }
 
 /**

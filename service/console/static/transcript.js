@@ -117,7 +117,7 @@ function summaryOf(value) {
   const first =
     typeof value === "string" ? value : Object.values(objectOf(value)).find((item) => typeof item === "string");
   const line = (first ?? "").trim().split("\n", 1)[0];
-  return line && ` – ${line.length > 100 ? `${line.slice(0, 100)}…` : line}`;
+  return line && `: ${line.length > 100 ? `${line.slice(0, 100)}…` : line}`;
 }
 
 /** @param {unknown} value */

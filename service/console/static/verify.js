@@ -14,7 +14,18 @@ const MOST_NAMED = 100;
 export function verifyPage() {
   const results = resultsRegion();
   let running = new AbortController();
-  const input = h("input", { id: "archive", type: "file", accept: ".zip", change: () => start() });
+  const input = h("input", {
+    id: "archive",
+    type: "file",
+    accept: ".zip",
+    change: () => start(),
+    click: () => forget(),
+  });
+
+  /** Else the browser would not report that the same file was chosen again. */
+  function forget() {
+    input.value = "";
+  }
 
   async function start() {
     const file = input.files?.[0];
