@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     IPvAnyNetwork,
@@ -103,14 +104,46 @@ class Storage(Section):
     threads: int = Field(8, ge=1, le=256, description="Threads that list, open and read files.")
 
 
+def _checked_catalog(url: object) -> object:
+    """A path, or a URL of an engine that there is. Words before a colon that are no such engine are a typing error."""
+    if isinstance(url, Path):
+        return str(url)
+    if isinstance(url, str) and (scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)):
+        rest = url.removeprefix(scheme[0])
+        absolute = scheme[1] == "duckdb" and rest.startswith("///") and len(rest) > len("///")
+        if not absolute and not (scheme[1] in ("postgresql", "postgres") and rest.startswith("//")):
+            raise ValueError("a path, duckdb:///path, or postgresql://user@host/database")
+        urlsplit(url)  # raises ValueError too
+    return url
+
+
 class Catalog(Section):
-    url: Path = Field(Path("data/catalog.duckdb"), description="The DuckDB file; made when missing.")
+    url: Annotated[str, BeforeValidator(_checked_catalog)] = Field(
+        "data/catalog.duckdb",
+        min_length=1,
+        description="The catalog: a DuckDB file (made when missing), or postgresql://user@host/database.",
+    )
     threads: int = Field(4, ge=1, le=64, description="Queries that run at once.")
     memory_limit: str = Field(
         "256MB",
         pattern=r"^[1-9][0-9]*(KB|MB|GB|KiB|MiB|GiB)$",
         description="Most memory that DuckDB takes, such as 256MB.",
     )
+
+    @property
+    def file(self) -> Path | None:
+        """The DuckDB file; None for PostgreSQL."""
+        return None if "://" in self.url.removeprefix("duckdb://") else Path(self.url.removeprefix("duckdb://"))
+
+    @property
+    def shown(self) -> str:
+        """The URL for the log: without the password, and without parameters, which may hold one."""
+        if self.file is not None:
+            return str(self.file)
+        parts = urlsplit(self.url)
+        user, _, hosts = parts.netloc.rpartition("@")
+        user = user.partition(":")[0]
+        return f"{parts.scheme}://{user}@{hosts}{parts.path}" if user else f"{parts.scheme}://{hosts}{parts.path}"
 
 
 class Token(Section):
@@ -287,7 +320,9 @@ def _sentence(mistake: Any) -> str:
 
 def _shown(mistake: Any, key: str) -> str:
     """The value as it stands, unless a secret may be in it: a token where its digest belongs, a section of `auth` in
-    the wrong place."""
+    the wrong place, a database's URL with a password."""
+    if key == "catalog.url" and "@" in str(mistake["input"]):
+        return "(not shown)"
     if key.startswith("auth") or isinstance(mistake["input"], dict | list) or SECRET_NAME.search(key):
         return "(not shown)"
     return repr(mistake["input"])[:200]

@@ -1,7 +1,7 @@
 """Fixtures: few, and real. What each run has in common."""
 
 import signal
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from service.config import ProxyHeaders, Server
+from tests.postgres import Postgres
 from tests.world import World
 
 # No deadline: other work on the machine is no mistake. `--hypothesis-profile=full` is for the long run.
@@ -36,11 +37,29 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server of this test session; the test is skipped where PostgreSQL is missing."""
+    server = Postgres()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new catalog on the engine that `tests.engines` chooses; DuckDB if nobody does."""
+    if getattr(request, "param", "duckdb") == "duckdb":
+        return str(tmp_path / "catalog.duckdb")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_url()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, catalog_url: str) -> AsyncIterator[World]:
     """A world that is not started yet, for tests that change it first."""
     async with AsyncExitStack() as stack:
         world = World(tmp_path, stack)
+        world.catalog_url = catalog_url
         yield world
     assert not world.violations
 

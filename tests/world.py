@@ -30,6 +30,13 @@ BIG = 40_000_000  # more bytes than all the buffers on the way to a client that 
 ALICE = User("u-1", "alice@example.com", "Alice")
 
 
+AUDIT = """
+    SELECT id, timestamp, user_id, action, resource, CAST(params AS VARCHAR) AS params, result, duration_ms,
+           CAST(params_before AS VARCHAR) AS params_before, client_ip, client_kind, correlation_id
+    FROM audit_log WHERE action LIKE $1 ORDER BY timestamp, id
+"""
+
+
 class RealServer(TestServer):
     """aiohttp's test server, with the service's own runner."""
 
@@ -59,7 +66,7 @@ class World:
     def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
         self.root = directory / "root"
         self.root.mkdir()
-        self.catalog = directory / "catalog.duckdb"
+        self.catalog_url = str(directory / "catalog.duckdb")
         self._stack = stack
         self.violations: list[str] = []
         self.exports = Exports()
@@ -80,7 +87,7 @@ class World:
         return Settings(
             server=self.server,
             storage=Storage(root=self.root, layouts=self.layouts),
-            catalog=Catalog(url=self.catalog),
+            catalog=Catalog(url=self.catalog_url),
             auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,
             console=self.console,
@@ -138,7 +145,16 @@ class World:
     async def audit(self, action: str = "%") -> list[dict[str, Any]]:
         """The audit log from the oldest row on."""
         await self.app[TRANSFERS].idle()
-        return await self.sql("SELECT * FROM audit_log WHERE action LIKE ? ORDER BY timestamp, id", [action])
+        return await self.sql(AUDIT, [action])
+
+    @property
+    def catalog(self) -> Path:
+        """The file, on DuckDB."""
+        return Path(self.catalog_url)
+
+    @catalog.setter
+    def catalog(self, path: Path) -> None:
+        self.catalog_url = str(path)
 
     def file(self, name: str, data: bytes = b"{}\n", *, folder: str = "alice", mtime: float | None = None) -> Path:
         path = self.root / folder / name

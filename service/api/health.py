@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from service.api.parts import DATABASE, FILES_POOL, STORE
+from service.api.parts import FILES_POOL, REPLICA, STORE
 from service.catalog import CatalogError
 from service.http.problems import RETRY_SOON, Problem
 from service.store import StoreError
@@ -26,7 +26,7 @@ async def readyz(request: web.Request) -> web.Response:
     if app[TRANSFERS].stopping:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", headers=RETRY_SOON)
     parts: dict[str, Awaitable[object]] = {
-        "catalog": app[DATABASE].check(),
+        "catalog": app[REPLICA].check(),
         "store": app[FILES_POOL].run(app[STORE].check),
     }
     answers = await asyncio.gather(*(_answers(part) for part in parts.values()))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.catalog import AuditLog, Database
+from service.catalog import AuditLog, Database, Replica
 from service.config import Settings
 from service.pools import Pool
 from service.sessions import Sessions
@@ -15,5 +15,6 @@ CONFIG_POOL = web.AppKey("config_pool", Pool)
 FILES_POOL = web.AppKey("files_pool", Pool)
 DEFLATE_POOL = web.AppKey("deflate_pool", Pool)
 EXPORT_POOL = web.AppKey("export_pool", Pool)
+REPLICA = web.AppKey("replica", Replica)
 SESSIONS = web.AppKey("sessions", Sessions)
 STORE = web.AppKey("store", SessionStore)

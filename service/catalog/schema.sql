@@ -1,5 +1,5 @@
--- What the service needs; tables that are there already may have more columns.
--- No secondary index and no upsert: both have led DuckDB into fatal errors.
+-- The tables, for DuckDB and PostgreSQL. Tables that are there already may have more columns.
+-- A change here needs a new VERSION in schema.py. No secondary index: see duckdb.py.
 
 CREATE TABLE IF NOT EXISTS users (
     id         VARCHAR PRIMARY KEY,
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS usage_session_summary (
     processor_version INTEGER NOT NULL
 );
 
--- Only ever added to.
+-- Rows are only ever added.
 CREATE TABLE IF NOT EXISTS audit_log (
     id             VARCHAR PRIMARY KEY,
     timestamp      TIMESTAMP NOT NULL,
@@ -40,5 +40,6 @@ CREATE TABLE IF NOT EXISTS audit_log (
     correlation_id VARCHAR
 );
 
--- Counts checks of readiness, which must write something to know that rows can be written.
-CREATE SEQUENCE IF NOT EXISTS readiness CYCLE;
+CREATE TABLE IF NOT EXISTS schema_version (
+    version INTEGER NOT NULL
+);

@@ -1,7 +1,7 @@
 """The table `usage_session_summary`: what a processor found out about each session. Only read here.
 
-`session_file` may stand as `<dir>/<name>` or `<name>`; both mean the session `<name>`, which counts once: where
-several rows do, the one of the newest processor, then of the latest start, speaks for it.
+`session_file` may be `<dir>/<name>` or `<name>`. Both mean the session `<name>`, which counts once: of several rows
+the one of the newest processor, then of the latest start, is used.
 """
 
 from dataclasses import dataclass, field
@@ -9,52 +9,8 @@ from datetime import datetime
 
 from cachetools import LRUCache
 
-from service.catalog.database import Cursor, Database, microseconds, utc
-
-# The parameters of all: the user's id, and two names the user goes by.
-
-# What changes when any of the rows does. A tenth of the time that reading them takes.
-MARK = """
-    SELECT count(*) AS total,
-           bit_xor(hash(session_file, session_id, started_at, ended_at, active_seconds, wall_seconds, tool_calls,
-                        tool_errors, primary_model, processor_version)) AS mark
-    FROM usage_session_summary
-    WHERE user_id = ? OR username = ? OR username = ?
-"""
-# One text instead of a row a session, at a third of the time. No name holds the separator.
-NAMES = """
-    SELECT string_agg(split_part(session_file, '/', -1), '/') AS names
-    FROM usage_session_summary
-    WHERE user_id = ? OR username = ? OR username = ?
-"""
-PAGE = """
-    SELECT split_part(session_file, '/', -1) AS bare_name, session_id,
-           epoch_us(started_at) AS started_us, epoch_us(ended_at) AS ended_us,
-           active_seconds, wall_seconds, tool_calls, tool_errors, primary_model
-    FROM usage_session_summary
-    WHERE user_id = ? OR username = ? OR username = ?
-    ORDER BY started_at DESC NULLS LAST, split_part(session_file, '/', -1)
-    LIMIT ? OFFSET ?
-"""
-# The same where several rows mean one session; the window takes five times as long.
-PAGE_OF_DOUBLES = """
-    SELECT split_part(session_file, '/', -1) AS bare_name, session_id,
-           epoch_us(started_at) AS started_us, epoch_us(ended_at) AS ended_us,
-           active_seconds, wall_seconds, tool_calls, tool_errors, primary_model
-    FROM usage_session_summary
-    WHERE user_id = ? OR username = ? OR username = ?
-    QUALIFY row_number() OVER (
-        PARTITION BY split_part(session_file, '/', -1)
-        ORDER BY processor_version DESC, started_at DESC NULLS LAST, session_file
-    ) = 1
-    ORDER BY started_at DESC NULLS LAST, split_part(session_file, '/', -1)
-    LIMIT ? OFFSET ?
-"""
-ADD = """
-    INSERT INTO usage_session_summary (session_file, session_id, username, user_id, started_at, ended_at,
-        active_seconds, wall_seconds, tool_calls, tool_errors, primary_model, processor_version)
-    VALUES (?, ?, ?, ?, make_timestamp(?), make_timestamp(?), ?, ?, ?, ?, ?, ?)
-"""
+from service.catalog.database import Cursor, Database, naive
+from service.catalog.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +28,75 @@ class UsageRow:
     primary_model: str | None
 
 
+USAGE_ROW = Shape(UsageRow)
+
+# The parameters of all: the user's id, and two names the user goes by.
+
+# Changes when any of the rows does. Takes a tenth of the time that reading them takes.
+MARK = """
+    SELECT count(*) AS total,
+           CAST(bit_xor(hash_record_extended(ROW(session_file, session_id, started_at, ended_at, active_seconds,
+                wall_seconds, tool_calls, tool_errors, primary_model, processor_version), 0)) AS VARCHAR) AS mark
+    FROM usage_session_summary
+    WHERE user_id = $1 OR username = $2 OR username = $3
+"""
+# One text instead of a row for each session takes a third of the time. No name contains the separator.
+NAMES = """
+    SELECT string_agg(split_part(session_file, '/', -1), '/') AS names
+    FROM usage_session_summary
+    WHERE user_id = $1 OR username = $2 OR username = $3
+"""
+# Sorted and limited first, then converted: only the rows of the page cost a conversion.
+PAGE = f"""
+    SELECT {USAGE_ROW.columns}
+    FROM (
+        SELECT split_part(usage.session_file, '/', -1) AS session_file, session_id, started_at, ended_at,
+               active_seconds, wall_seconds, tool_calls, tool_errors, primary_model
+        FROM usage_session_summary AS usage
+        WHERE user_id = $1 OR username = $2 OR username = $3
+        ORDER BY started_at DESC NULLS LAST, split_part(usage.session_file, '/', -1) COLLATE "C"
+        LIMIT $4 OFFSET $5
+    ) AS page
+    ORDER BY page.started_at DESC NULLS LAST, page.session_file COLLATE "C"
+"""
+# The same where several rows mean one session; the window takes five times as long.
+PAGE_OF_DOUBLES = f"""
+    SELECT {USAGE_ROW.columns}
+    FROM (
+        SELECT split_part(usage.session_file, '/', -1) AS session_file, session_id, started_at, ended_at,
+               active_seconds, wall_seconds, tool_calls, tool_errors, primary_model, row_number() OVER (
+                   PARTITION BY split_part(usage.session_file, '/', -1)
+                   ORDER BY processor_version DESC, started_at DESC NULLS LAST, usage.session_file COLLATE "C"
+               ) AS nth
+        FROM usage_session_summary AS usage
+        WHERE user_id = $1 OR username = $2 OR username = $3
+    ) AS numbered
+    WHERE nth = 1
+    ORDER BY numbered.started_at DESC NULLS LAST, numbered.session_file COLLATE "C"
+    LIMIT $4 OFFSET $5
+"""
+ADD = """
+    INSERT INTO usage_session_summary (session_file, session_id, username, user_id, started_at, ended_at,
+        active_seconds, wall_seconds, tool_calls, tool_errors, primary_model, processor_version)
+    VALUES ($1, $2, $3, $4, CAST($5 AS TIMESTAMP), CAST($6 AS TIMESTAMP), $7, $8, $9, $10, $11, $12)
+"""
+
+
 @dataclass(slots=True)
 class Known:
-    """What was read while the rows had this mark."""
+    """What was read while the user's rows had this mark."""
 
-    mark: tuple[int, int | None]
+    mark: tuple[int, str | None]
     names: frozenset[str]
     pages: dict[tuple[int, int], list[UsageRow]] = field(default_factory=dict)
 
 
-MOST_NAMES = 500_000  # that are kept, of all users together: some 50 MB
-MOST_PAGES = 20  # that are kept of a user
+MOST_NAMES = 500_000  # kept of all users together: some 50 MB
+MOST_PAGES = 20  # kept of one user
 
 
 class Usage:
-    """Keeps what it read of a user's rows as long as they have not changed."""
+    """Remembers what it read of a user's rows until they change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -99,61 +109,48 @@ class Usage:
 
         Raises CatalogError.
         """
-        who = (user_id, *usernames)
-        known = self._known.get(who)
+        owner = (user_id, *usernames)
+        known = self._known.get(owner)
 
         def work(cursor: Cursor) -> tuple[Known, list[UsageRow]]:
-            current = _current(cursor, who, known)
+            current = _current(cursor, owner, known)
             rows = current.pages.get((limit, offset))
-            return current, _page(cursor, who, current, limit, offset) if rows is None else rows
+            return current, _page(cursor, owner, current, limit, offset) if rows is None else rows
 
         current, rows = await self._database.run(work)
         if len(current.pages) < MOST_PAGES:
             current.pages[limit, offset] = rows
         if len(current.names) < MOST_NAMES:
-            self._known[who] = current
+            self._known[owner] = current
         return current.names, rows
 
     async def add(self, row: UsageRow, *, username: str, user_id: str | None, processor_version: int) -> None:
-        """Write down a processed session: a processor's work, here for samples and tests. Raises CatalogError."""
-        times = [microseconds(row.started_at), microseconds(row.ended_at)]
+        """Add a row, as a processor does; here for samples and tests. Raises CatalogError."""
+        times = [naive(row.started_at), naive(row.ended_at)]
         numbers = [row.active_seconds, row.wall_seconds, row.tool_calls, row.tool_errors]
         names = [row.session_file, row.session_id, username, user_id]
         await self._database.query(ADD, [*names, *times, *numbers, row.primary_model, processor_version])
 
 
-def _current(cursor: Cursor, who: tuple[str | None, ...], known: Known | None) -> Known:
-    """What is known, read anew if it is no longer so."""
-    if known is not None and known.mark == _mark(cursor, who):
+def _current(cursor: Cursor, owner: tuple[str | None, ...], known: Known | None) -> Known:
+    """What is known if it is still true, else what is read now."""
+    if known is not None and known.mark == _mark(cursor, owner):
         return known
-    with cursor.transaction():  # so that the mark is that of the names
-        mark = _mark(cursor, who)
-        (row,) = cursor.query(NAMES, who)
+    with cursor.snapshot():  # the mark must be that of the names
+        mark = _mark(cursor, owner)
+        (row,) = cursor.query(NAMES, owner)
     return Known(mark, frozenset() if row["names"] is None else frozenset(row["names"].split("/")))
 
 
-def _mark(cursor: Cursor, who: tuple[str | None, ...]) -> tuple[int, int | None]:
-    (row,) = cursor.query(MARK, who)
+def _mark(cursor: Cursor, owner: tuple[str | None, ...]) -> tuple[int, str | None]:
+    (row,) = cursor.query(MARK, owner)
     return row["total"], row["mark"]
 
 
-def _page(cursor: Cursor, who: tuple[str | None, ...], known: Known, limit: int, offset: int) -> list[UsageRow]:
+def _page(cursor: Cursor, owner: tuple[str | None, ...], known: Known, limit: int, offset: int) -> list[UsageRow]:
     if offset >= len(known.names):
         return []
-    parameters = [*who, limit, offset]
+    parameters = [*owner, limit, offset]
     doubles = known.mark[0] != len(known.names)
     rows = cursor.query(PAGE_OF_DOUBLES, parameters) if doubles else cursor.query(PAGE, parameters)
-    return [
-        UsageRow(
-            session_file=row["bare_name"],
-            session_id=row["session_id"],
-            started_at=utc(row["started_us"]),
-            ended_at=utc(row["ended_us"]),
-            active_seconds=row["active_seconds"],
-            wall_seconds=row["wall_seconds"],
-            tool_calls=row["tool_calls"],
-            tool_errors=row["tool_errors"],
-            primary_model=row["primary_model"],
-        )
-        for row in rows
-    ]
+    return [USAGE_ROW.decode(row) for row in rows]

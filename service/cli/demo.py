@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service.catalog import Database, Usage, UsageRow, User, Users
+from service.catalog import Usage, UsageRow, User, Users, open_catalog
 from service.cli.tokens import new_token
 from service.cli.transcripts import Writer
 from service.config import Auth, Catalog, Server, Settings, Storage, Token
@@ -44,7 +44,7 @@ async def run(port: int, echo: Callable[[str], None]) -> None:
         settings = Settings(
             server=Server(port=port, shutdown_timeout=5),
             storage=Storage(root=directory / "user_sessions"),
-            catalog=Catalog(url=directory / "catalog.duckdb"),
+            catalog=Catalog(url=str(directory / "catalog.duckdb")),
             auth=Auth(tokens=(Token(name="demo", user_id=ADMIN.id, admin=True, sha256=token.sha256),)),
         )
         await serve(settings, lambda url: echo(commands(url, token.token, _first_session(directory))), reloading=False)
@@ -53,7 +53,7 @@ async def run(port: int, echo: Callable[[str], None]) -> None:
 async def make_samples(directory: Path) -> None:
     """Write `user_sessions/` and `catalog.duckdb` into the directory."""
     pool = Pool("catalog", 1)
-    database = await pool.run(Database, directory / "catalog.duckdb", pool, "256MB")
+    database = await open_catalog(Catalog(url=str(directory / "catalog.duckdb")), pool)
     try:
         await Users(database).add([ADMIN, *(user for user, _ in SAMPLES)])
         writer = Writer(seed=1)

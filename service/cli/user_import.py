@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.catalog import Database, User, Users
+from service.catalog import User, Users, open_catalog
 from service.config import Settings
 from service.pools import Pool
 
@@ -22,11 +22,7 @@ async def import_file(file: Path, settings: Settings) -> tuple[int, int]:
     """
     users = list(read_users(file))
     pool = Pool("catalog", 1)
-    try:
-        database = await pool.run(Database, settings.catalog.url, pool, settings.catalog.memory_limit)
-    except BaseException:
-        pool.close()
-        raise
+    database = await open_catalog(settings.catalog, pool)
     try:
         return await Users(database).add(users)
     finally:

@@ -1,6 +1,7 @@
 """The application: the one place where parts are made, joined and closed again."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -15,13 +16,15 @@ from service.api.parts import (
     DEFLATE_POOL,
     EXPORT_POOL,
     FILES_POOL,
+    REPLICA,
     SESSIONS,
     SETTINGS,
     STORE,
 )
 from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
-from service.catalog import AuditLog, Database, Usage, Users
+from service.catalog import AuditLog, CatalogError, Replica, Usage, Users, open_catalog
+from service.catalog.replicas import BEAT
 from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
 from service.console import Console
@@ -38,8 +41,6 @@ from service.transfers.admission import ADMISSION, Admission
 from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS, Transfers, refuse_while_stopping
 
 log = logging.getLogger(__name__)
-
-FLUSH_INTERVAL = 15  # seconds between two attempts to write pending audit rows
 
 
 def build_app(settings: Settings) -> web.Application:
@@ -67,7 +68,7 @@ def build_app(settings: Settings) -> web.Application:
         Console().add_routes(app.router)
     app.on_response_prepare.append(on_prepare)
     # Closed in the opposite order.
-    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress, _pending_rows])
+    app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress])
     app.on_shutdown.append(_stop)
     return app
 
@@ -103,26 +104,34 @@ async def _authentication(app: web.Application) -> AsyncIterator[None]:
 
 async def _catalog(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS].catalog
-    pool = _pool(app, "catalog", settings.threads)
-    try:
-        database = await pool.run(Database, settings.url, pool, settings.memory_limit)
-    except BaseException:
-        pool.close()
-        raise
-    app[DATABASE] = database
+    app[DATABASE] = database = await open_catalog(settings, _pool(app, "catalog", settings.threads))
     app[USERS] = Users(database)
     app[AUDIT] = AuditLog(database)
+    app[REPLICA] = replica = Replica(database, app[AUDIT])
     try:
-        unfinished = await app[AUDIT].close_unfinished()
+        await replica.register()
     except BaseException:
         database.close()
         raise
-    if unfinished:
-        log.warning("downloads that a dead server left unfinished, now in the audit log as interrupted: %d", unfinished)
+    beating = asyncio.create_task(_beat(replica))
     yield
-    if pending := await app[AUDIT].write_pending():
-        log.error("outcomes not in the audit log, the next start writes them as interrupted: %d", pending)
+    beating.cancel()
+    if pending := await replica.write_pending():
+        log.error("outcomes not in the audit log, they will be written as interrupted: %d", pending)
+    with contextlib.suppress(CatalogError):  # then this replica is dead in half a minute
+        await replica.leave()
     database.close()
+
+
+async def _beat(replica: Replica) -> None:
+    """Refresh the replica's row, and write the pending audit rows, which other requests only take along."""
+    while True:
+        await asyncio.sleep(BEAT)
+        try:
+            await replica.beat()
+            await replica.write_pending()
+        except CatalogError as error:
+            log.error("catalog: no heartbeat could be written: %s", error)  # noqa: TRY400
 
 
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
@@ -132,7 +141,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
-    app[TRANSFERS] = Transfers(app[AUDIT], exports.stall_timeout)
+    app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)
     yield
 
 
@@ -158,19 +167,6 @@ async def _progress(app: web.Application) -> AsyncIterator[None]:
     logging_progress = asyncio.create_task(log_progress())
     yield
     logging_progress.cancel()
-
-
-async def _pending_rows(app: web.Application) -> AsyncIterator[None]:
-    """Other requests take pending audit rows along when they write; on a quiet service this task writes them."""
-
-    async def write_pending() -> None:
-        while True:
-            await asyncio.sleep(FLUSH_INTERVAL)
-            await app[AUDIT].write_pending()
-
-    writing = asyncio.create_task(write_pending())
-    yield
-    writing.cancel()
 
 
 async def _stop(app: web.Application) -> None:

@@ -35,7 +35,10 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     server, storage, catalog, exports = settings.server, settings.storage, settings.catalog, settings.exports
     yield f"Session Export {__version__} listening on {url}"
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
-    yield f"catalog {catalog.url}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
+    if catalog.file is None:
+        yield f"catalog {catalog.shown}: at most {catalog.threads} connections"
+    else:
+        yield f"catalog {catalog.shown}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
     yield (
         f"limits: {exports.max_concurrent} exports at once, {exports.max_per_caller} of one caller, others wait "
         f"{exports.queue_timeout:g} s; a client that "
@@ -58,7 +61,7 @@ def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
         )
     if settings.metrics.port is not None and not is_loopback(settings.metrics.host):
         yield f"metrics.host is {settings.metrics.host}: the metrics need no token, so let only Prometheus reach them"
-    kind = file_system(settings.catalog.url, mounts)
+    kind = file_system(settings.catalog.file, mounts) if settings.catalog.file else ""
     if NETWORK.fullmatch(kind):
         yield (
             f"catalog.url is on a network file system ({kind}): two servers may open it at once, and an audit row may "

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from service.catalog import AuditLog, CatalogError, Event, Result
+from service.catalog import CatalogError, CatalogUncertain, Event, Replica, Result, Superseded
 from service.http.problems import Problem
 from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, describe_caller, route_pattern
 from service.pools import settle
@@ -63,10 +63,11 @@ class Transfer:
         self._task = asyncio.current_task()
         self._began = time.monotonic()
         self._last_progress = self._began
+        self.started = self._event(record.started(), Result.STARTED, None)
 
     @property
     def resource(self) -> str:
-        return self.record.started().resource
+        return self.started.resource
 
     def interrupt(self) -> None:
         """Break it off because the service stops. If its row may say "success" already, it has a moment to finish."""
@@ -74,9 +75,6 @@ class Transfer:
         if self._task is not None:
             delay = TAIL_TIMEOUT if self.sending_tail else 0
             asyncio.get_running_loop().call_later(delay, self._task.cancel)
-
-    def started(self) -> Event:
-        return self._event(self.record.started(), Result.STARTED, None)
 
     def ended(self, outcome: Result, still_to_send: int = 0) -> list[Event]:
         """The rows with the outcome. `still_to_send` is how many bytes are sent after they are written."""
@@ -130,8 +128,8 @@ class Transfer:
 class Transfers:
     """All running transfers of the service."""
 
-    def __init__(self, audit: AuditLog, stall_timeout: float) -> None:
-        self._audit = audit
+    def __init__(self, replica: Replica, stall_timeout: float) -> None:
+        self._replica = replica
         self._stall_timeout = stall_timeout
         self._running: set[Transfer] = set()
         self._ended = Volume()
@@ -220,9 +218,12 @@ class Transfers:
     async def _announce(self, transfer: Transfer) -> None:
         """Write the started row. On cancellation the row is on disk all the same, so it gets its outcome."""
         try:
-            await self._audit.write(transfer.started())
+            await self._replica.begin(transfer.started)
         except asyncio.CancelledError as error:
             await self._write_failure(transfer, error)
+            raise
+        except CatalogUncertain:  # if the row is there after all, it gets this outcome
+            self._replica.keep_pending(transfer.started.id, transfer.ended(Result.ERROR))
             raise
 
     async def _send(self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]) -> None:
@@ -232,6 +233,14 @@ class Transfers:
             await self._write_success(transfer, len(tail))
             await transfer.write(tail)
             await transfer.response.write_eof()
+        except Superseded:
+            transfer.outcome = Result.INTERRUPTED  # as the audit log says already
+            log.error(  # noqa: TRY400 - no failure of this code
+                "%s to %s is broken off: another replica took this one for dead",
+                transfer.resource,
+                describe_caller(transfer.request),
+            )
+            raise
         except BaseException as error:
             if transfer.outcome is None:
                 await self._write_failure(transfer, error)
@@ -239,7 +248,7 @@ class Transfers:
 
     async def _write_success(self, transfer: Transfer, still_to_send: int) -> None:
         try:
-            await self._audit.write_all(transfer.ended(Result.SUCCESS, still_to_send))
+            await self._replica.end(transfer.started.id, transfer.ended(Result.SUCCESS, still_to_send))
         except asyncio.CancelledError:
             transfer.outcome = Result.SUCCESS  # the row is on disk, and a second outcome would contradict it
             raise
@@ -273,9 +282,11 @@ class Transfers:
             _log_failure(transfer, cause)
         events = transfer.ended(outcome)
         try:
-            await self._audit.write_all(events)
+            await self._replica.end(transfer.started.id, events)
+        except Superseded:
+            transfer.outcome = Result.INTERRUPTED
         except CatalogError as error:
-            self._audit.keep_pending(events)
+            self._replica.keep_pending(transfer.started.id, events)
             log.error(  # noqa: TRY400 - the message of the database is enough
                 "the outcome of %s to %s is not in the audit log yet; it is written once the catalog takes rows again: "
                 "%s",

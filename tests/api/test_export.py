@@ -17,7 +17,10 @@ from service.catalog import User
 from service.cli.transcripts import Writer
 from service.config import Exports
 from service.transfers.admission import ADMISSION
+from tests.engines import both_engines
 from tests.world import ADMIN, World, assert_problem, noise, token
+
+pytestmark = both_engines
 
 EXPORT = "u-1/sessions/download-all"
 

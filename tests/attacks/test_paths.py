@@ -121,7 +121,7 @@ async def test_no_path_in_the_catalog_leads_anywhere(
 ) -> None:
     users = list(hostile_users(column))
     columns = [[user.id for user in users], [user.email for user in users]]
-    await guarded.sql("INSERT INTO users (id, email) SELECT unnest(?), unnest(?)", columns)
+    await guarded.sql("INSERT INTO users (id, email) SELECT unnest($1), unnest($2)", columns)
     async with wire(guarded.running.port) as line:
         for user in users[:: 2 * step]:
             if len(user.id) < 2000:

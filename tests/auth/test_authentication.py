@@ -90,7 +90,7 @@ async def test_a_user_who_is_not_active_is_refused_in_every_way(world: World) ->
     turn_on(world, {"tokens", "jwt", "proxy"})
     service = await world.start()
     for user in ("admin1", "jwt-admin", "p"):
-        await service.sql("INSERT INTO users (id, email, active) VALUES (?, ?, FALSE)", [user, user])
+        await service.sql("INSERT INTO users (id, email, active) VALUES ($1, $2, FALSE)", [user, user])
     for name in ("an admin's token", "an admin's JWT", "an admin's headers"):
         assert (await service.get("u-1/activity", token=None, headers=SENT[name][0])).status == 401, name
 

@@ -15,8 +15,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
-from service.catalog import AuditLog, Database, Event, Result
+from service.catalog import AuditLog, Event, Replica, Result, open_catalog
 from service.catalog.actions import EXPORT
+from service.config import Catalog
 from service.pools import Pool
 from tests.bench import table
 from tests.bench.measure import Client
@@ -95,7 +96,7 @@ def filled(directory: Path, rows: int) -> Path:
 
 async def _fill(path: Path, rows: int) -> None:
     pool = Pool("catalog", 1)
-    database = await pool.run(Database, path, pool, "1GB")
+    database = await open_catalog(Catalog(url=str(path), memory_limit="1GB"), pool)
     await database.query(ADD_AUDIT, [rows])
     database.close()
 
@@ -103,13 +104,19 @@ async def _fill(path: Path, rows: int) -> None:
 async def write_until_killed(path: Path) -> None:
     """Add pairs of rows, some without an end, until the file's log is about to be merged into it (at 1.7 MB)."""
     pool = Pool("catalog", 1)
-    database = await pool.run(Database, path, pool, "256MB")
-    audit, log = AuditLog(database), path.with_name(f"{path.name}.wal")
+    database = await open_catalog(Catalog(url=str(path)), pool)
+    replica, log = Replica(database, AuditLog(database)), path.with_name(f"{path.name}.wal")
+    await replica.register()
     params = {"username": "alice", "file_count": 200, "total_bytes": 281_000_000}
     number = 0
     while not log.exists() or log.stat().st_size < 1_600_000:
-        for result in (Result.STARTED, Result.SUCCESS)[: 1 if number % 100 == 0 else 2]:
-            await audit.write(Event("admin1", EXPORT, "users/u-1/sessions", params, result, f"killed-{number}"))
+        started, ended = (
+            Event("admin1", EXPORT, "users/u-1/sessions", params, result, f"killed-{number}")
+            for result in (Result.STARTED, Result.SUCCESS)
+        )
+        await replica.begin(started)
+        if number % 100:
+            await replica.end(started.id, [ended])
         number += 1
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.catalog import Database, User, Users
+from service.catalog import User, Users, open_catalog
 from service.cli.tokens import new_token
+from service.config import Catalog
 from service.pools import Pool
 from tests.bench.corpora import SHAPES, Corpora, Corpus
 
@@ -140,7 +141,7 @@ def seeded(directory: Path, processed: Sequence[Corpus]) -> Path:
 
 async def _seed(path: Path, processed: Sequence[Corpus]) -> None:
     pool = Pool("catalog", 1)
-    database = await pool.run(Database, path, pool, "1GB")
+    database = await open_catalog(Catalog(url=str(path), memory_limit="1GB"), pool)
     try:
         await Users(database).add(User(name, f"{name}@example.com", None) for name in SHAPES)
         for corpus in processed:

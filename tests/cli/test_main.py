@@ -134,7 +134,7 @@ WRONG_USERS = [
     (b"id,email,name\nu1,,Ann\n", "line 2"),
     (b"id,email,name\nu1\n", "line 2"),
     (b"id,email,name\nu1,\xff@example.com,\n", "UTF-8"),
-    (b"id,email,name\nu1,a@example.com,\nu2,a@example.com,\n", "is that of 'u1'"),
+    (b"id,email,name\nu1,a@example.com,\nu2,a@example.com,\n", "belongs to 'u1'"),
 ]
 
 

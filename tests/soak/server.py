@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.catalog import Database, User, Users
+from service.catalog import User, Users, open_catalog
 from service.cli.tokens import new_token
+from service.config import Catalog
 from service.pools import Pool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ class Service:
     async def add_users(self, *users: User) -> None:
         """Before the start: the catalog belongs to one process."""
         pool = Pool("catalog", 1)
-        database = await pool.run(Database, self.catalog, pool, "256MB")
+        database = await open_catalog(Catalog(url=str(self.catalog)), pool)
         try:
             await Users(database).add(users)
         finally:

@@ -15,10 +15,14 @@ import aiohttp
 import pytest
 
 from service.api.parts import DATABASE
+from service.catalog import Replica
 from service.config import Exports
 from service.transfers.admission import ADMISSION
-from service.transfers.transfer import TRANSFERS, Transfer
+from service.transfers.transfer import TRANSFERS
+from tests.engines import both_engines
 from tests.world import ADMIN, BIG, World, assert_problem, noise
+
+pytestmark = both_engines
 
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
@@ -175,39 +179,6 @@ async def test_an_export_that_waited_for_its_place_is_refused_once_the_server_st
     assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
 
 
-async def test_a_download_that_a_dead_server_left_open_is_interrupted_at_the_next_start(world: World) -> None:
-    service = await world.start()
-    service.file("a.jsonl", b"x")
-    await service.get(DOWNLOAD, headers={"X-Request-ID": "same"})
-    await service.get(EXPORT)
-    for action in ("session_download", "session_bulk_download"):
-        await service.sql(
-            "INSERT INTO audit_log (id, timestamp, user_id, action, resource, params, result, correlation_id)"
-            """VALUES (?, now()::TIMESTAMP, 'admin1', ?, 'users/u-1/sessions/a.jsonl', '{"username": "alice"}',"""
-            "'started', 'same')",
-            [action, f"{action}_started"],
-        )
-    await service.stop()
-    again = await world.start()
-    rows = await again.audit("session%download")
-    assert [row["result"] for row in rows] == ["success", "success", "interrupted", "interrupted"]
-    bulk, one = sorted(rows[2:], key=lambda row: str(row["action"]))
-    assert json.loads(one["params"]) == {"username": "alice", "bytes_sent": None}
-    assert json.loads(bulk["params"]) == {
-        "username": "alice",
-        "bytes_sent": None,
-        "file_count": None,
-        "total_bytes": None,
-        "skipped": None,
-    }
-    for row in (one, bulk):
-        assert (row["user_id"], row["correlation_id"]) == ("admin1", "same")
-        assert row["duration_ms"] >= 0
-    await again.stop()
-    once_more = await world.start()
-    assert len(await once_more.audit("session%download")) == 4
-
-
 @pytest.mark.parametrize(
     ("path", "at"),
     [("u-1/sessions", "open"), ("u-1/sessions", "scandir"), ("u-1/sessions", "stat"), (DOWNLOAD, "open"),
@@ -257,18 +228,18 @@ def connected(service: World) -> list[Any]:
 
 @asynccontextmanager
 async def held_at(service: World, monkeypatch: pytest.MonkeyPatch, row: str) -> AsyncIterator[asyncio.Event]:
-    """From the moment on at which `Transfer.<row>` makes its row, which sets the event, the catalog's threads are held;
-    they go on at the end of the block."""
+    """From the moment on at which `Replica.<row>` is called, which sets the event, the catalog's threads are held; they
+    go on at the end of the block."""
     reached, release = asyncio.Event(), threading.Event()
     held: list[asyncio.Future[bool]] = []
-    make = getattr(Transfer, row)
+    write = getattr(Replica, row)
 
     def noticed(*arguments: Any, **named: Any) -> Any:
         reached.set()
         held.extend(service.app[DATABASE].run(lambda _: release.wait(30)) for _ in range(4))
-        return make(*arguments, **named)
+        return write(*arguments, **named)
 
-    monkeypatch.setattr(Transfer, row, noticed)
+    monkeypatch.setattr(Replica, row, noticed)
     try:
         yield reached
     finally:
@@ -289,7 +260,7 @@ async def left_when(service: World, path: str, reached: asyncio.Event) -> None:
 async def test_a_cancelled_announcement_is_given_its_outcome(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first row is certainly not written when the client leaves."""
     service.file("a.jsonl", b"x" * 1000)
-    async with held_at(service, monkeypatch, "started") as announced:
+    async with held_at(service, monkeypatch, "begin") as announced:
         await left_when(service, DOWNLOAD, announced)
     rows = await service.audit("session%")
     assert [row["result"] for row in rows] == ["started", "aborted"]
@@ -303,7 +274,7 @@ async def test_a_success_that_is_on_disk_gets_no_second_outcome(
     the same as the row."""
     service.file("a.jsonl", b"x" * 1000)
     with caplog.at_level(logging.INFO, "service.http.access"):
-        async with held_at(service, monkeypatch, "ended") as written:
+        async with held_at(service, monkeypatch, "end") as written:
             await left_when(service, path, written)
         assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
         while not (lines := [line for line in caplog.messages if path in line]):
@@ -316,7 +287,7 @@ async def test_a_stopping_server_sends_the_end_of_what_its_row_calls_a_success(
     service: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     service.file("a.jsonl", b"x" * 1000)
-    async with held_at(service, monkeypatch, "ended") as written:
+    async with held_at(service, monkeypatch, "end") as written:
         reading = asyncio.create_task(service.get(path))
         await written.wait()
         (transfer,) = service.app[TRANSFERS]._running

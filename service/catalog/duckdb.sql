@@ -1,0 +1,20 @@
+-- What DuckDB needs besides schema.sql.
+
+-- Counts checks of readiness, which must write something to know that rows can be written.
+CREATE SEQUENCE IF NOT EXISTS readiness CYCLE;
+
+-- PostgreSQL's name for a hash of a row, so that one statement is for both.
+CREATE MACRO IF NOT EXISTS hash_record_extended(record, seed) AS hash(record);
+
+-- See postgres.sql. No primary keys, as rows of these are deleted: DuckDB finds a deleted key in its index for a while.
+CREATE TABLE IF NOT EXISTS replicas (
+    id           VARCHAR NOT NULL,
+    host         VARCHAR NOT NULL,
+    seen_at      TIMESTAMP NOT NULL,
+    steady_since TIMESTAMP NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS running (
+    id         VARCHAR NOT NULL,
+    replica_id VARCHAR NOT NULL
+);

@@ -1,0 +1,208 @@
+"""The tables `replicas` and `running`: which processes serve, and which transfers have no outcome yet.
+
+A replica is alive as long as it refreshes its row. If it has not for DEAD_AFTER seconds it is dead, and another replica
+writes `interrupted` for the transfers that it left. Each rule prevents a race:
+
+- Deleting a transfer's row in `running` is the right to write its outcome, in the same transaction. A replica that
+  deletes nothing is too late, because it was taken for dead: it breaks the transfer off.
+- A transfer begins only under a replica whose row exists: nothing begins that nobody would ever end.
+- A judge must itself have been seen without a gap for DEAD_AFTER seconds. After an outage of the database all rows are
+  old, and nobody is judged by that.
+- All times are the database's.
+
+Where one process holds the catalog alone (DuckDB), all others are dead, and there are no heartbeats.
+"""
+
+import contextlib
+import json
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from service.catalog.actions import TRANSFERS, Result
+from service.catalog.audit import AuditLog, Event
+from service.catalog.database import CatalogError, Cursor, Database, Row, now, utc
+from service.catalog.shape import TIME
+
+log = logging.getLogger(__name__)
+
+BEAT = 5  # seconds between heartbeats
+DEAD_AFTER = 30  # seconds without one; more than three times the time that a query may take
+
+NOW = "(clock_timestamp() AT TIME ZONE 'UTC')"
+
+REGISTER = """
+    INSERT INTO replicas (id, host, seen_at, steady_since)
+    VALUES ($1, $2, CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP), CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP))
+"""
+SEEN = f"""
+    UPDATE replicas
+    SET steady_since = CASE WHEN seen_at > {NOW} - make_interval(secs => $2) THEN steady_since ELSE {NOW} END,
+        seen_at = {NOW}
+    WHERE id = $1
+    RETURNING {NOW} - steady_since >= make_interval(secs => $2) AS may_judge
+"""
+# SKIP LOCKED: one judge for each dead replica. FOR UPDATE: a late heartbeat of it waits, and so does a transfer that
+# it begins.
+DEAD = f"""
+    SELECT id, host FROM replicas WHERE seen_at < {NOW} - make_interval(secs => $1)
+    FOR UPDATE SKIP LOCKED
+"""
+OTHERS = "SELECT id, host FROM replicas WHERE id <> $1"
+LEFT = "DELETE FROM running WHERE replica_id = $1 RETURNING id"
+FORGET = "DELETE FROM replicas WHERE id = $1"
+LEAVE = "DELETE FROM replicas WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM running WHERE replica_id = $1)"
+
+BEGIN = "INSERT INTO running (id, replica_id) VALUES ($1, $2)"
+END = "DELETE FROM running WHERE id = $1 RETURNING id"
+IS_WRITTEN = "SELECT 1 FROM audit_log WHERE id = $1"
+STARTED = f"""
+    SELECT id, {TIME.format("timestamp")}, user_id, action, resource, CAST(params AS VARCHAR) AS params, client_ip,
+           client_kind, correlation_id
+    FROM audit_log WHERE id = $1
+"""
+
+
+class Superseded(Exception):
+    """Another replica took this one for dead and has written the transfer's outcome."""
+
+
+class Replica:
+    """This process among those that serve. `register` comes first."""
+
+    def __init__(self, database: Database, audit: AuditLog) -> None:
+        self._database = database
+        self._audit = audit
+        self._id = ""
+        self._last_beat = time.monotonic()
+        self._pending: list[tuple[str, Sequence[Event]]] = []  # started row's id, and the outcomes to be written
+        self._flushing = threading.Lock()  # one thread writes the pending rows
+
+    async def register(self) -> None:
+        """Begin under a new id; where no other process can be alive, end what they left. Raises CatalogError."""
+        replica_id = uuid.uuid4().hex
+        host = socket.gethostname()
+        await self._database.run(lambda cursor: cursor.insert(REGISTER, [replica_id, host]))
+        self._id = replica_id
+        self._last_beat = time.monotonic()
+        if self._database.exclusive:
+            await self._database.run(self._bury)
+
+    async def beat(self) -> None:
+        """Report that this replica is alive, and end what dead ones left. Raises CatalogError."""
+        if self._database.exclusive:
+            return
+        rows = await self._database.query(SEEN, [self._id, DEAD_AFTER])
+        self._last_beat = time.monotonic()
+        if not rows:
+            log.error("this replica was taken for dead, and its transfers are interrupted; it goes on under a new id")
+            await self.register()
+        elif rows[0]["may_judge"]:
+            await self._database.run(self._bury)
+
+    async def leave(self) -> None:
+        """At the end. A replica with outcomes that could not be written stays, and another one writes them."""
+        await self._database.query(LEAVE, [self._id])
+
+    async def check(self) -> None:
+        """Raises CatalogError unless rows can be written."""
+        await self._database.check()
+        if not self._database.exclusive and time.monotonic() - self._last_beat > 3 * BEAT:
+            raise CatalogError(f"no heartbeat could be written for {time.monotonic() - self._last_beat:.0f} s")
+
+    async def begin(self, started: Event) -> None:
+        """Write a transfer's started row; on disk when this returns. Errors and cancellation as AuditLog.write_all."""
+        replica_id = self._id
+
+        def work(cursor: Cursor) -> None:
+            with cursor.transaction():
+                cursor.insert(BEGIN, [started.id, replica_id])
+                self._audit.add(cursor, started)
+            self._try_to_flush(cursor)
+
+        await self._audit.run_to_end(work)
+
+    async def end(self, started_id: str, outcomes: Sequence[Event]) -> None:
+        """Write the transfer's outcome; as `begin`. Raises Superseded."""
+
+        def work(cursor: Cursor) -> None:
+            self._end(cursor, started_id, outcomes)
+            self._try_to_flush(cursor)
+
+        await self._audit.run_to_end(work)
+
+    def keep_pending(self, started_id: str, outcomes: Sequence[Event]) -> None:
+        """Keep an outcome that could not be written. The next write takes it along, or `write_pending` does."""
+        self._pending.append((started_id, outcomes))
+
+    async def write_pending(self) -> int:
+        """Try to write the pending outcomes; returns how many rows are left. Raises nothing."""
+        if self._pending:
+            with contextlib.suppress(CatalogError):  # the rows stay pending, and the result says so
+                await self._database.run(self._flush)
+        return sum(len(outcomes) for _, outcomes in self._pending)
+
+    def _end(self, cursor: Cursor, started_id: str, outcomes: Sequence[Event]) -> None:
+        with cursor.transaction():
+            if cursor.query(END, [started_id]):
+                for event in outcomes:
+                    self._audit.add(cursor, event)
+            elif not cursor.query(IS_WRITTEN, [outcomes[0].id]):  # by this very work, if its first run was committed
+                raise Superseded
+
+    def _try_to_flush(self, cursor: Cursor) -> None:
+        with contextlib.suppress(CatalogError):  # the work that came before is committed; these rows stay pending
+            self._flush(cursor)
+
+    def _flush(self, cursor: Cursor) -> None:
+        with self._flushing:
+            while self._pending:
+                with contextlib.suppress(Superseded):
+                    self._end(cursor, *self._pending[0])
+                del self._pending[0]
+
+    def _bury(self, cursor: Cursor) -> None:
+        """Write `interrupted` for what dead replicas left."""
+        with cursor.transaction():
+            alone = self._database.exclusive
+            for replica in cursor.query(OTHERS, [self._id]) if alone else cursor.query(DEAD, [DEAD_AFTER]):
+                left = [row["id"] for row in cursor.query(LEFT, [replica["id"]])]
+                for started_id in left:
+                    for started in cursor.query(STARTED, [started_id]):
+                        self._audit.add(cursor, self._interrupted(started))
+                cursor.query(FORGET, [replica["id"]])
+                if left:
+                    log.warning(
+                        "transfers that a dead server on %s left, now in the audit log as interrupted: %d",
+                        replica["host"],
+                        len(left),
+                    )
+
+    def _interrupted(self, started: Row) -> Event:
+        """The outcome for a row of STARTED. The counted numbers are unknown; the duration is an upper bound."""
+        action = next(action for action in TRANSFERS if action.row_name(Result.STARTED) == started["action"])
+        params: dict[str, Any] = json.loads(started["params"] or "{}")
+        ended = now()
+        return Event(
+            user_id=started["user_id"],
+            action=action,
+            resource=started["resource"],
+            params=params | dict.fromkeys(action.counted),
+            result=Result.INTERRUPTED,
+            correlation_id=started["correlation_id"],
+            client_ip=started["client_ip"],
+            client_kind=started["client_kind"],
+            duration_ms=int((ended + self._database.clock_offset - _began(started)).total_seconds() * 1000),
+            timestamp=ended,
+        )
+
+
+def _began(started: Row) -> datetime:
+    began = utc(started["timestamp"])
+    assert began is not None  # noqa: S101 - the column is NOT NULL
+    return began.replace(tzinfo=None)

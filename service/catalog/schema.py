@@ -1,0 +1,57 @@
+"""The schema and its versions. An older catalog is brought up to date; a newer one is refused.
+
+`schema.sql` is for both engines, `duckdb.sql` and `postgres.sql` are for one. All of them only make what is missing.
+Whoever changes one of them raises VERSION, or catalogs that are there already stay as they are. A file named
+`<engine>_<version>.sql`, where there is one, brings the rows of the version before up to date.
+"""
+
+from importlib.resources import files
+
+from service.catalog.database import CatalogUnusable, Cursor
+
+HAS_VERSION = """
+    SELECT 1 FROM information_schema.tables
+    WHERE table_schema = current_schema() AND table_name = 'schema_version'
+"""
+
+VERSION = 2  # 1 had no table `schema_version`
+
+
+def prepare_schema(cursor: Cursor, engine: str) -> None:
+    """Make the tables, or bring them up to date, in one transaction. Raises CatalogError and CatalogUnusable."""
+    with cursor.transaction():
+        if engine == "postgres":  # several replicas may start at once, and CREATE ... IF NOT EXISTS fails then
+            cursor.query("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
+            cursor.query("SET LOCAL lock_timeout = 0")
+            cursor.query("SELECT pg_advisory_xact_lock(5305)")
+        found = _version(cursor)
+        if found > VERSION:
+            raise CatalogUnusable(
+                f"its schema has version {found}, and this release knows versions up to {VERSION}: a newer release has "
+                "used it; run that one"
+            )
+        if found == VERSION:
+            return
+        _run(cursor, "schema.sql")
+        _run(cursor, f"{engine}.sql")
+        for version in range(found + 1, VERSION + 1):
+            if files(__package__).joinpath(f"{engine}_{version}.sql").is_file():
+                _run(cursor, f"{engine}_{version}.sql")
+        cursor.query("DELETE FROM schema_version")
+        cursor.query("INSERT INTO schema_version (version) VALUES ($1)", [VERSION])
+
+
+def _version(cursor: Cursor) -> int:
+    """0 for an empty catalog too."""
+    if not cursor.query(HAS_VERSION):
+        return 0
+    rows = cursor.query("SELECT version FROM schema_version")
+    return max((row["version"] for row in rows), default=0)
+
+
+def _run(cursor: Cursor, name: str) -> None:
+    """Run the statements of a file. No text in them has a semicolon."""
+    text = files(__package__).joinpath(name).read_text("utf-8")
+    code = "\n".join(line.partition("--")[0] for line in text.splitlines())
+    for statement in filter(str.strip, code.split(";")):
+        cursor.query(statement)

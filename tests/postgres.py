@@ -1,0 +1,82 @@
+"""A PostgreSQL server of our own, from Debian's packages: one for the test session, a schema for each test."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
+SETTINGS = "listen_addresses=127.0.0.1 fsync=off max_connections=200 shared_buffers=64MB log_statement=none"
+
+
+class Postgres:
+    """A server in a directory of its own. As root it runs as the user nobody, since PostgreSQL refuses root."""
+
+    def __init__(self) -> None:
+        if BIN is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
+            pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        self._home = Path(tempfile.mkdtemp(prefix="session-export-postgres-"))
+        self._data = self._home / "data"
+        if os.geteuid() == 0:
+            shutil.chown(self._home, "nobody", "nogroup")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8")
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all needs_password 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c unix_socket_directories={self._home} "
+        options += " ".join(f"-c {setting}" for setting in SETTINGS.split())
+        self._run("pg_ctl", "-w", "-l", str(self._home / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the server and to all that it has started."""
+        parent = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for pid in (parent, *map(int, children)):
+            os.kill(pid, number)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._home)
+
+    def new_url(self) -> str:
+        """The URL of a new, empty schema."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.sql(f"CREATE SCHEMA {name}")
+        return f"{self.url}?options={quote(f'-csearch_path={name}')}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def sql(self, *statements: str) -> None:
+        """As the superuser."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        assert BIN is not None
+        as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+        subprocess.run(
+            [*as_nobody, str(BIN / program), "-D", str(self._data), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._home,
+        )
