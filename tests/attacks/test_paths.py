@@ -10,6 +10,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote
 
@@ -216,21 +217,37 @@ async def test_a_directory_that_is_a_link_out_of_the_root_is_none(guarded: World
     assert (await guarded.get(f"u-3/sessions/{NAME}.jsonl/download")).status == 404
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["/api/admin", "/api/admin/", "//api/admin/users/u-1/sessions", "/api//admin/users/u-1/sessions",
-     "/api/./admin/users/u-1/sessions", "/x/../api/admin/users/u-1/sessions", "/API/ADMIN/users/u-1/sessions",
-     "/api%2fadmin/users/u-1/sessions", "/api/%61dmin/users/u-1/sessions", "/%61pi/admin/users/u-1/sessions",
-     "/api/admin;x=1/users/u-1/sessions", "/api/admin%00/users/u-1/sessions", "/api/admin/users/u-1/sessions/",
-     "/api/admin/users/u-1/sessions%2f", "/api/admin/users/u-1/sessions/..%2f..%2f..%2fhealthz/download",
-     "/api/admin/../../healthz", "/healthz/../api/admin/users/u-1/sessions",
-     "/healthz%2f..%2fapi/admin/users/u-1/sessions",
-     "http://test/api/admin/users/u-1/sessions", "http://evil@test/api/admin/users/u-1/sessions",
-     "/api/admin/users/u-1/sessions?x=/healthz", "/api/admin/users/u-1/sessions#/healthz",
-     "/readyz;/api/admin/users/u-1/sessions", "/api/admin/users/u-1/activity", "/api\\admin\\users\\u-1\\sessions"],
-)  # fmt: skip
-async def test_no_spelling_of_a_path_gets_around_the_guard(guarded: World, target: str) -> None:
-    for method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+SPELLINGS_OF_A_PATH = [
+    "/api/admin",
+    "/api/admin/",
+    "//api/admin/users/u-1/sessions",
+    "/api//admin/users/u-1/sessions",
+    "/api/./admin/users/u-1/sessions",
+    "/x/../api/admin/users/u-1/sessions",
+    "/API/ADMIN/users/u-1/sessions",
+    "/api%2fadmin/users/u-1/sessions",
+    "/api/%61dmin/users/u-1/sessions",
+    "/%61pi/admin/users/u-1/sessions",
+    "/api/admin;x=1/users/u-1/sessions",
+    "/api/admin%00/users/u-1/sessions",
+    "/api/admin/users/u-1/sessions/",
+    "/api/admin/users/u-1/sessions%2f",
+    "/api/admin/users/u-1/sessions/..%2f..%2f..%2fhealthz/download",
+    "/api/admin/../../healthz",
+    "/healthz/../api/admin/users/u-1/sessions",
+    "/healthz%2f..%2fapi/admin/users/u-1/sessions",
+    "http://test/api/admin/users/u-1/sessions",
+    "http://evil@test/api/admin/users/u-1/sessions",
+    "/api/admin/users/u-1/sessions?x=/healthz",
+    "/api/admin/users/u-1/sessions#/healthz",
+    "/readyz;/api/admin/users/u-1/sessions",
+    "/api/admin/users/u-1/activity",
+    "/api\\admin\\users\\u-1\\sessions",
+]
+
+
+async def test_no_spelling_of_a_path_gets_around_the_guard(guarded: World) -> None:
+    for target, method in product(SPELLINGS_OF_A_PATH, ("GET", "HEAD", "OPTIONS", "TRACE")):
         async with wire(guarded.running.port) as line:
             reply = await line.ask(target, method=method, token="")
         assert reply.status == 401 or (reply.status == 400 and not target.startswith(("/api/admin/", "http://")))

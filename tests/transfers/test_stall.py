@@ -167,7 +167,7 @@ async def test_the_place_of_who_leaves_or_stalls_is_the_next_ones(world: World, 
     if how == "leaves":
         client.leave()
     await service.app[TRANSFERS].idle()  # the first one's transfer has ended, and its row is written
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await until(lambda: service.app[ADMISSION].waiting == 0)
     assert (await following).status == 200
     assert [row["result"] for row in await service.audit("session_bulk_download")] == ["aborted", "success"]
