@@ -53,7 +53,7 @@ class Reader:
         return self.page.locator(".results")
 
     async def until(self, condition: str) -> None:
-        """Wait until this JavaScript is true. Playwright's own way is an `eval` in the page, which the policy forbids."""
+        """Wait until this JavaScript is true. Playwright's own way is `eval`, which the policy forbids."""
         await self.page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
 
     async def sees(self, *texts: str) -> None:

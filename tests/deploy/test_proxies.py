@@ -188,6 +188,11 @@ async def test_whom_oauth2_proxy_knows_is_who_calls_and_nobody_else_can_be(behin
             async with behind.client.get(url + EXPORT, headers=headers) as response:
                 await response.read()
                 assert response.status == status, headers
+        async with behind.client.get(f"{url}/", allow_redirects=False) as page:
+            assert page.status == 302
+            assert page.headers["Location"].endswith("/oauth2/start?rd=/")
+        async with behind.client.get(f"{url}/", headers=signed_in) as page:
+            assert page.status == 200
     assert {row["user_id"] for row in await behind.audit()} == {"alice"}
 
 

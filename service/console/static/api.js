@@ -29,6 +29,7 @@
 
 const TOKEN = "session-export-token";
 export const NO_ANSWER = 0;
+export const REDIRECTED = 302;
 
 /** An answer that is an error, or none at all (`status` 0). */
 export class Problem extends Error {
@@ -92,7 +93,8 @@ export async function send(path, query = {}, { method = "GET", body, headers = {
   const response = await received(
     fetch(url, { method, headers: all, signal, cache: "no-store", redirect: "manual", ...content }),
   );
-  if (response.type === "opaqueredirect") throw new Problem(401, "The proxy before the service asks you to sign in.");
+  if (response.type === "opaqueredirect")
+    throw new Problem(REDIRECTED, "The proxy before the service asks you to sign in.");
   if (!response.ok) throw await problemOf(response);
   return response;
 }

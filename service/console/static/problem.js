@@ -1,12 +1,12 @@
 // What went wrong, in words for the reader, and what they can do.
 
-import { NO_ANSWER, Problem } from "./api.js";
+import { NO_ANSWER, Problem, REDIRECTED } from "./api.js";
 import { foreign, h } from "./dom.js";
 
 /** @type {Record<number, string>} */
 const TITLES = {
   [NO_ANSWER]: "No answer",
-  401: "Not signed in",
+  [REDIRECTED]: "Not signed in",
   403: "Not allowed",
   404: "Not found",
   422: "The filter is not valid",
@@ -22,6 +22,7 @@ export function problemPanel(error, retry) {
   const wait = error.retryAfter && ` It asks to be tried again in ${error.retryAfter} seconds.`;
   const advice = {
     [NO_ANSWER]: "The service may be restarting, or the network is down.",
+    [REDIRECTED]: "Reload this page to sign in there. Its address brings you back here.",
     403: "You are known, but you are no admin. Ask whoever runs this service.",
   }[error.status];
   return h(

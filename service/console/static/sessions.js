@@ -52,7 +52,8 @@ class SessionsPage {
     this.results = resultsRegion();
     this.filters = new Filters(user === null, refresh);
     this.ticks = new Ticks(() => this.showTicks());
-    this.about = h("div", { class: "about" });
+    this.title = h("h1", {}, user === null ? "Sessions of all users" : foreign(user));
+    this.about = h("div");
     this.picture = h("div");
     this.taking = h("p", { class: "taking" });
     this.drawn = /** @type {string | null} */ (null); // the selection that the picture shows
@@ -70,7 +71,7 @@ class SessionsPage {
     this.element = h(
       "div",
       {},
-      h("h1", {}, user === null ? "Sessions of all users" : foreign(user)),
+      this.title,
       this.about,
       this.filters.element,
       h(
@@ -100,8 +101,9 @@ class SessionsPage {
     if (this.user === null || this.about.firstChild) return;
     /** @type {import("./api.js").User} */
     const user = await ask(apiPath("users", this.user), {}, { signal });
-    const name = [user.name, user.email, user.active ? null : "inactive"].filter(Boolean).join(", ");
+    const name = [user.name, user.user_id, user.active ? null : "inactive"].filter(Boolean).join(", ");
     const facts = `${counted(user.sessions, "session", "sessions")}, ${size(user.size_bytes)}`;
+    this.title.replaceChildren(foreign(user.email));
     this.about.replaceChildren(
       h("p", {}, foreign(name), ` · ${facts}`),
       h("p", {}, h("a", { href: href(["audit"], { about: this.user }) }, "Who looked at this person's sessions")),
@@ -150,7 +152,7 @@ class SessionsPage {
       h(
         "button",
         { type: "button", disabled: rows.length === 0, click: some },
-        `Take the ${number(rows.length)} ticked…`,
+        rows.length === 0 ? "Take ticked…" : `Take the ${number(rows.length)} ticked…`,
       ),
       ...(rows.length > 0 ? [h("button", { type: "button", click: () => this.ticks.clear() }, "Untick all")] : []),
     );

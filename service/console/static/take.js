@@ -29,28 +29,26 @@ export function wholeSelection(user, selection, words) {
 }
 
 /**
- * The ticked sessions, as one archive for each user: file names select sessions of one user only.
+ * The ticked sessions, as one archive for each user: file names select sessions of one user only, and at most 200.
  * @param {Session[]} rows
  * @param {string | null} user whose they all are; null where each row says so
  * @returns {Take}
  */
 export function ticked(rows, user) {
-  /** @type {Map<string, URLSearchParams>} */
-  const queries = new Map();
-  for (const row of rows) {
-    const owner = user ?? row.user_id ?? "";
-    const query = queries.get(owner) ?? new URLSearchParams();
-    query.append("session_file", row.session_file);
-    queries.set(owner, query);
-  }
+  const owners = Map.groupBy(rows, (row) => user ?? row.user_id ?? "");
   /** @type {Download[]} */
-  const downloads = [...queries].map(([owner, query]) => ({
-    path: apiPath("users", owner, "sessions", "download-all"),
-    query,
-    label: owner,
-    manifest: "choice",
-  }));
-  return { title: `Take ${counted(rows.length, "ticked session", "ticked sessions")}`, downloads };
+  const downloads = [];
+  for (const [owner, own] of owners) {
+    for (let begin = 0; begin < own.length; begin += MOST_NAMED) {
+      const names = own.slice(begin, begin + MOST_NAMED).map((row) => ["session_file", row.session_file]);
+      const part = own.length > MOST_NAMED ? `, from session ${begin + 1} on` : "";
+      const path = apiPath("users", owner, "sessions", "download-all");
+      downloads.push({ path, query: new URLSearchParams(names), label: `${owner}${part}`, manifest: "choice" });
+    }
+  }
+  const bytes = rows.reduce((sum, row) => sum + (row.size_bytes ?? 0), 0);
+  const title = `Take ${counted(rows.length, "ticked session", "ticked sessions")}`;
+  return { title, downloads, known: { files: rows.length, bytes } };
 }
 
 /**
@@ -65,6 +63,8 @@ export function oneSession(user, file, bytes) {
   const downloads = [{ path, query: new URLSearchParams(), label: file, manifest: /** @type {const} */ ("none") }];
   return { title: `Take ${file}`, downloads, known: { files: 1, bytes } };
 }
+
+const MOST_NAMED = 200; // sessions that the API selects by name
 
 /** @type {[value: string, label: string][]} */
 const COMPRESSIONS = [
