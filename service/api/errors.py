@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from service.archive import Changed
 from service.catalog import CatalogError
 from service.http.problems import RETRY_SOON, Problem
 from service.http.requests import describe_caller
@@ -20,6 +21,7 @@ STATUS_OF_STORE: dict[type[StoreError], HTTPStatus] = {
     Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
     Truncated: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Changed: HTTPStatus.SERVICE_UNAVAILABLE,  # what was remembered is forgotten; the next request gets what is there
 }
 
 

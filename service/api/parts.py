@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from service.archive import Archives
 from service.catalog import AuditLog, Database, Replica
 from service.config import Settings
 from service.pools import Pool
@@ -13,6 +14,7 @@ AUDIT = web.AppKey("audit", AuditLog)
 DATABASE = web.AppKey("database", Database)
 CONFIG_POOL = web.AppKey("config_pool", Pool)
 FILES_POOL = web.AppKey("files_pool", Pool)
+ARCHIVES = web.AppKey("archives", Archives)
 DEFLATE_POOL = web.AppKey("deflate_pool", Pool)
 EXPORT_POOL = web.AppKey("export_pool", Pool)
 REPLICA = web.AppKey("replica", Replica)

@@ -1,8 +1,29 @@
 """The archive room: members in, chunks of a ZIP out. It knows no HTTP, no catalog, no users and no paths."""
 
 from service.archive.archive import Archive
-from service.archive.blocks import most_open_files
+from service.archive.archives import Archives, Sources
+from service.archive.blocks import most_open_files, most_open_folders
 from service.archive.codec import Compression
+from service.archive.layout import Layout
+from service.archive.members import Changed, Source
+from service.archive.part import Part
+from service.archive.plan import Folder, Plan
+from service.archive.remembered import Remembered
 from service.archive.stream import streamed
 
-__all__ = ["Archive", "Compression", "most_open_files", "streamed"]
+__all__ = [
+    "Archive",
+    "Archives",
+    "Changed",
+    "Compression",
+    "Folder",
+    "Layout",
+    "Part",
+    "Plan",
+    "Remembered",
+    "Source",
+    "Sources",
+    "most_open_files",
+    "most_open_folders",
+    "streamed",
+]

@@ -1,57 +1,57 @@
 """The work in the pool: files are opened, read and deflated, in jobs of about the same size.
 
 A big file makes a job for each block; small files go in batches, since each job costs a hop between threads. The jobs
-are prefetched, and their results in order are the blocks of all files in order.
+are prefetched, also across users, and their results in order are the blocks of all files in order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from service.archive.codec import Codec, crc32, crc32_joined
+from service.archive.codec import BLOCK, crc32, crc32_joined
+from service.archive.figures import Tally
+from service.archive.members import Member, Opener
+from service.archive.plan import Listed
 from service.archive.prefetch import Prefetch
+from service.archive.remembered import Remembered
 from service.pools import Pool
-from service.store import Listing, OpenFile, Skipped, StoreError, StoreUnavailable
+from service.store import OpenFile, Skipped
 
-# Bytes. A block keeps a core busy for 3 ms; smaller ones lose more to the hops between threads, and compress less.
-BLOCK = 1024 * 1024
 BATCH_FILES = 256
+BATCH_FOLDERS = 4  # whose directories a batch holds open
 EXTRA_JOBS = 2  # submitted beyond one for each thread, so that no thread waits for its next job
 
 
-@dataclass(slots=True)
-class Head:
-    """What is known of a member when it begins; `crc` only where it is stored, not compressed."""
-
-    name: str
-    mtime_ns: int
-    size: int
-    crc: int | None
-
-
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Block:
-    """A piece of a member: its text, and the piece of deflate's stream for it. The first block has a head."""
+    """A piece of a member: its text, and the bytes that the archive has for it. `crc` and `data_crc` are theirs."""
 
+    member: Member
     text: bytes
-    deflated: bytes
+    data: bytes
+    crc: int
+    data_crc: int
+    is_first: bool
     is_last: bool
-    head: Head | None = None
-    file: OpenFile | None = None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class TooBig:
-    """A file that was small when it was listed, and has grown too big for its batch."""
+    """A file that was small when it was listed; the one that replaced it is too big for its batch."""
 
-    name: str
+    listed: Listed
 
 
 def most_open_files(threads: int) -> int:
     """How many files one archive has open at most, in a pool of so many threads: one for each of its jobs, and the
     one whose blocks are framed."""
     return threads + EXTRA_JOBS + 1
+
+
+def most_open_folders(threads: int) -> int:
+    """How many folders one archive of many has open at most."""
+    return most_open_files(threads) * BATCH_FOLDERS
 
 
 class Stopped(Exception):
@@ -63,33 +63,47 @@ Job = Callable[[], list[Result]]
 
 
 class Blocks:
-    """The blocks of a listing's files. Close it to stop its jobs and close its files."""
+    """The blocks of a plan's rows, and what their files came to. Close it to stop its jobs and close its files."""
 
-    def __init__(self, listing: Listing, open_file: Callable[[str], OpenFile], pool: Pool, codec: Codec) -> None:
-        """The pool may be shared: at most as many of these jobs as it has threads, and EXTRA_JOBS more, are submitted
-        and not taken yet, so memory is flat and every archive gets its turn."""
-        self._listing = listing
-        self._open_file = open_file
+    def __init__(
+        self,
+        opener: Opener,
+        rows: Iterable[int],
+        pool: Pool,
+        remembered: Remembered | None,
+        begin: int = 0,
+    ) -> None:
+        """`rows` of the opener's plan ascend; the first file begins at byte `begin`, the end of a block. Figures are
+        put into `remembered` where there is one.
+
+        The pool may be shared: at most as many of these jobs as it has threads, and EXTRA_JOBS more, are submitted
+        and not taken yet, so memory is flat and every archive gets its turn.
+        """
+        self._opener = opener
+        self._listed = opener.plan.rows(rows)
+        self._codec = opener.plan.codec
         self._pool = pool
-        self._codec = codec
+        self._remembered = remembered
+        self._begin = begin
+        self._crc_first = self._codec.needs_crc and not opener.strict  # otherwise it is known before
         self._depth = pool.threads + EXTRA_JOBS
         self._open: set[OpenFile] = set()
+        self._folder = 0
+        self._tally: Tally | None = None
         self._stopped = False
         self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)
 
     def __iter__(self) -> Iterator[Block | Skipped]:
-        """Blocks and files that are skipped, in the order of the listing.
+        """Blocks and files that are skipped, in the order of the rows.
 
-        Raises StoreError when a file cannot be read to its end, and StoreUnavailable.
+        Raises StoreError when a file cannot be read to its end or is not as the plan has it, and StoreUnavailable.
         """
         for results in self._prefetch:
             for result in results:
                 if isinstance(result, TooBig):
-                    yield from self._blocks_here(result.name)
+                    yield from map(self._taken, self._blocks_here(result.listed))
                 else:
-                    yield result
-                    if isinstance(result, Block) and result.is_last and result.file:
-                        self._close(result.file)
+                    yield self._taken(result)
 
     def stop(self) -> None:
         """End a checksum that takes long. May be called from any thread."""
@@ -99,78 +113,121 @@ class Blocks:
         self._prefetch.close()
         for file in list(self._open):
             self._close(file)
+        self._opener.close()
+
+    def _taken(self, result: Block | Skipped) -> Block | Skipped:
+        """Note the figures of a file with several blocks, and close what is no longer needed."""
+        if isinstance(result, Skipped):
+            return result
+        member = result.member
+        if self._remembered is not None and not (result.is_first and result.is_last):
+            self._add_to_tally(result, self._remembered)
+        if result.is_last:
+            self._close(member.file)
+        if member.folder != self._folder:  # all jobs of the folder before are done, as they are taken in order
+            self._opener.close_folder(self._folder)
+            self._folder = member.folder
+        return result
+
+    def _add_to_tally(self, block: Block, remembered: Remembered) -> None:
+        if block.is_first:
+            self._tally = Tally(hashed=False)
+        if self._tally is not None:
+            self._tally.add(block.text, block.crc, len(block.data), block.data_crc)
+            if block.is_last:
+                remembered.put(block.member.key, self._tally.figures(changed=False))
+                self._tally = None
 
     def _jobs(self) -> Iterator[Job]:
         """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
-        batch: list[str] = []
+        batch: list[Listed] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
-        for name, size in zip(self._listing.names, self._listing.sizes, strict=True):
-            if size <= BLOCK:
-                batch.append(name)
-                room -= size
-            if batch and (room <= 0 or size > BLOCK or len(batch) == BATCH_FILES):
+        for listed in self._listed:
+            is_small = listed.size <= BLOCK and not self._begin
+            if is_small:
+                batch.append(listed)
+                room -= listed.size
+            if batch and (room <= 0 or not is_small or _is_full(batch)):
                 yield partial(self._small_files, batch)
                 batch, room = [], BLOCK
-            if size > BLOCK:
-                yield from self._big_file_jobs(name)
+            if not is_small:
+                yield from self._big_file_jobs(listed, self._begin)
+                self._begin = 0
         if batch:
             yield partial(self._small_files, batch)
 
-    def _big_file_jobs(self, name: str) -> Iterator[Job]:
-        file = self._opened(name)
-        if isinstance(file, Skipped):
-            yield lambda: [file]
+    def _big_file_jobs(self, listed: Listed, begin: int) -> Iterator[Job]:
+        member = self._opened(listed)
+        if isinstance(member, Skipped):
+            yield lambda: [member]
             return
-        crc = self._checksum(file) if self._codec.needs_crc else None
-        for offset in _offsets(file):
-            yield partial(self._one_block, file, offset, crc)
+        for offset in _offsets(member, begin):
+            yield partial(self._one_block, member, offset)
 
-    def _small_files(self, names: list[str]) -> list[Result]:
+    def _small_files(self, batch: list[Listed]) -> list[Result]:
         room = 2 * BLOCK  # twice what was listed; no batch holds more in memory
         results = []
-        for name in names:
-            result = self._small_file(name, min(room, BLOCK))
+        for listed in batch:
+            result = self._small_file(listed, min(room, BLOCK))
             room -= len(result.text) if isinstance(result, Block) else 0
             results.append(result)
         return results
 
-    def _small_file(self, name: str, most: int) -> Result:
-        file = self._opened(name)
-        if isinstance(file, Skipped):
-            return file
-        if file.size > most:
-            self._close(file)
-            return TooBig(name)
-        text = file.read_at(0, file.size)
-        self._close(file)
-        crc = crc32(text) if self._codec.needs_crc else None
-        return Block(text, self._codec.deflate(text, b"", True), True, Head(name, file.mtime_ns, file.size, crc))
+    def _small_file(self, listed: Listed, most: int) -> Result:
+        member = self._opener.open(listed)
+        if isinstance(member, Skipped):
+            return member
+        if member.size > most:
+            member.file.close()
+            return TooBig(listed)
+        try:
+            text = member.file.read_at(0, member.size)
+        finally:
+            member.file.close()
+        block = self._block_of(member, text, b"", is_first=True, is_last=True)
+        member.crc = block.crc
+        if self._remembered is not None:
+            tally = Tally(hashed=False)
+            tally.add(text, block.crc, len(block.data), block.data_crc)
+            self._remembered.put(member.key, tally.figures(changed=False))
+        return block
 
-    def _one_block(self, file: OpenFile, offset: int, crc: int | None) -> list[Result]:
-        return [self._block(file, offset, crc)]
+    def _one_block(self, member: Member, offset: int) -> list[Result]:
+        return [self._block(member, offset)]
 
-    def _block(self, file: OpenFile, offset: int, crc: int | None) -> Block:
-        text = _text(file, offset)
+    def _block(self, member: Member, offset: int) -> Block:
+        text = _text(member, offset)
         window = min(self._codec.window, offset)
-        before = file.read_at(offset - window, window) if window else b""
-        is_last = offset + len(text) == file.size
-        head = None if offset else Head(file.name, file.mtime_ns, file.size, crc)
-        return Block(text, self._codec.deflate(text, before, is_last), is_last, head, file)
+        before = member.file.read_at(offset - window, window) if window else b""
+        is_last = offset + len(text) == member.size
+        return self._block_of(member, text, before, is_first=not offset, is_last=is_last)
 
-    def _blocks_here(self, name: str) -> Iterator[Block | Skipped]:
+    def _block_of(self, member: Member, text: bytes, before: bytes, *, is_first: bool, is_last: bool) -> Block:
+        data = self._codec.deflate(text, before, is_last)
+        crc = crc32(text)
+        data_crc = crc if data is text else crc32(data)
+        return Block(member, text, data, crc, data_crc, is_first, is_last)
+
+    def _blocks_here(self, listed: Listed) -> Iterator[Block | Skipped]:
         """The blocks of a file, made in this thread: rare, and simpler than to change the order of the jobs."""
-        file = self._opened(name)
-        if isinstance(file, Skipped):
-            yield file
+        member = self._opened(listed)
+        if isinstance(member, Skipped):
+            yield member
             return
-        crc = self._checksum(file) if self._codec.needs_crc else None
-        for offset in _offsets(file):
-            yield self._block(file, offset, crc)
-        self._close(file)
+        for offset in _offsets(member):
+            yield self._block(member, offset)
 
-    def _checksum(self, file: OpenFile) -> int:
+    def _opened(self, listed: Listed) -> Member | Skipped:
+        member = self._opener.open(listed)
+        if isinstance(member, Member):
+            self._open.add(member.file)
+            if self._crc_first:
+                member.crc = self._checksum(member)
+        return member
+
+    def _checksum(self, member: Member) -> int:
         """The whole file's. It stands before the data, so the file is read once for it and again for the blocks."""
-        jobs = (partial(_text_checksum, file, offset) for offset in _offsets(file))
+        jobs = (partial(_text_checksum, member, offset) for offset in _offsets(member))
         total = 0
         with closing(Prefetch(jobs, self._pool.executor, self._depth)) as checksums:
             for crc, length in checksums:
@@ -179,30 +236,24 @@ class Blocks:
                 total = crc32_joined(total, crc, length)
         return total
 
-    def _opened(self, name: str) -> OpenFile | Skipped:
-        try:
-            file = self._open_file(name)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            return Skipped(name, str(error))
-        self._open.add(file)
-        return file
-
     def _close(self, file: OpenFile) -> None:
         self._open.discard(file)
         file.close()
 
 
-def _offsets(file: OpenFile) -> range:
+def _is_full(batch: list[Listed]) -> bool:
+    return len(batch) == BATCH_FILES or batch[-1].folder - batch[0].folder >= BATCH_FOLDERS - 1
+
+
+def _offsets(member: Member, begin: int = 0) -> range:
     """Where blocks begin; an empty file has one block, too."""
-    return range(0, max(file.size, 1), BLOCK)
+    return range(begin, max(member.size, 1), BLOCK)
 
 
-def _text(file: OpenFile, offset: int) -> bytes:
-    return file.read_at(offset, min(BLOCK, file.size - offset))
+def _text(member: Member, offset: int) -> bytes:
+    return member.file.read_at(offset, min(BLOCK, member.size - offset))
 
 
-def _text_checksum(file: OpenFile, offset: int) -> tuple[int, int]:
-    text = _text(file, offset)
+def _text_checksum(member: Member, offset: int) -> tuple[int, int]:
+    text = _text(member, offset)
     return crc32(text), len(text)

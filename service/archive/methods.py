@@ -13,14 +13,7 @@ from typing import Any
 
 from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, ZIP_32, ZIP_64, ZIP_AUTO, Method
 
-MOST_BYTES = 0xFFFF_FFFF  # that the fields without ZIP64 hold
-# Bytes by which data that does not compress may grow: deflate adds 5 for each 64 KiB, so 328 KiB for 4 GiB.
-MARGIN = 64 * 1024 * 1024
-
-
-def needs_zip64(size: int, offset: int) -> bool:
-    """Whether a member of `size` bytes, uncompressed, which begins at `offset`, needs ZIP64."""
-    return size > MOST_BYTES - MARGIN or offset > MOST_BYTES
+from service.archive.framing import needs_zip64
 
 
 class MemberMethod(Method):

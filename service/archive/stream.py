@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from service.archive.archive import Archive
+from service.archive.part import Part
 from service.pools import Pool, settle
 
 
-async def streamed(archive: Archive, pool: Pool) -> AsyncGenerator[bytes, None]:
+async def streamed(archive: Archive | Part, pool: Pool) -> AsyncGenerator[bytes, None]:
     """The archive's chunks; one is made in the pool while the one before is sent.
 
     Closing this waits for the step under way and closes the archive's files.

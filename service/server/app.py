@@ -10,6 +10,7 @@ from aiohttp import web
 
 from service.api.errors import translate
 from service.api.parts import (
+    ARCHIVES,
     AUDIT,
     CONFIG_POOL,
     DATABASE,
@@ -22,6 +23,7 @@ from service.api.parts import (
     STORE,
 )
 from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
+from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
 from service.catalog import AuditLog, CatalogError, Replica, Usage, Users, open_catalog
 from service.catalog.replicas import BEAT
@@ -139,6 +141,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[STORE] = open_store(settings.storage, app[FILES_POOL])
     usage = Usage(app[DATABASE])
     app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
+    app[ARCHIVES] = Archives(app[DEFLATE_POOL], app[EXPORT_POOL], app[FILES_POOL])
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
     app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)

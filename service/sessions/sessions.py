@@ -103,7 +103,7 @@ class UserSessions:
     ) -> None:
         """`open_files` opens this user's directories and no others."""
         self.user = user
-        self._open_files = open_files
+        self.open_files = open_files
         self._processed = processed
         self._pool = pool
         self._opened: UserFiles | None = None
@@ -147,7 +147,7 @@ class UserSessions:
     def _files(self) -> UserFiles:
         """The directories, opened at the first use: in a thread, and once, as requests go one step after another."""
         if self._opened is None:
-            self._opened = self._open_files()
+            self._opened = self.open_files()
         return self._opened
 
 

@@ -5,9 +5,7 @@ import io
 import threading
 import zipfile
 import zlib
-from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -16,86 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.archive import Archive, Compression, streamed
-from service.archive.archive import zip_time
-from service.archive.blocks import BATCH_FILES, BLOCK
+from service.archive import Compression, streamed
+from service.archive.blocks import BATCH_FILES
+from service.archive.codec import BLOCK
+from service.archive.framing import zip_time
 from service.archive.prefetch import Prefetch
 from service.cli.transcripts import Writer
 from service.pools import Pool
-from service.store import Listing, LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
-
-MTIME = 1_760_000_000_000_000_000
-
-
-@dataclass(eq=False)
-class MemoryFile:
-    """An open file that keeps a record of what is done with it."""
-
-    name: str
-    data: bytes
-    record: list[str]
-    mtime_ns: int = MTIME
-    identity: bytes = b"1"
-    claimed: int | None = None
-    closed: bool = False
-
-    @property
-    def size(self) -> int:
-        return len(self.data) if self.claimed is None else self.claimed
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        assert not self.closed
-        self.record.append(f"read {self.name} {offset}")
-        data = self.data[offset : offset + count]
-        if len(data) < count:
-            raise Truncated
-        return data
-
-    def close(self) -> None:
-        self.record.append(f"close {self.name}")
-        self.closed = True
-
-
-class EndlessFile(MemoryFile):
-    """The same block again and again."""
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        self.record.append(f"read {offset}")
-        return self.data[:count]
-
-
-class GrowingFile(MemoryFile):
-    """One that is appended to whenever it is read."""
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        found = super().read_at(offset, count)
-        self.data += b"more"
-        return found
-
-
-def listing_of(sizes: dict[str, int]) -> Listing:
-    """Files of these sizes, in sorted order."""
-    return Listing(list(sizes), array("q", sizes.values()), array("q", [MTIME] * len(sizes)), [b"1"] * len(sizes))
-
-
-@dataclass
-class MemoryFiles:
-    contents: dict[str, bytes]
-    record: list[str] = field(default_factory=list)
-    opened: list[MemoryFile] = field(default_factory=list)
-
-    def open(self, name: str) -> OpenFile:
-        if name not in self.contents:
-            raise NotFound
-        file = MemoryFile(name, self.contents[name], self.record)
-        self.opened.append(file)
-        return file  # type: ignore[return-value]
-
-    def listing(self) -> Listing:
-        return listing_of({name: len(data) for name, data in sorted(self.contents.items())})
-
-    def archive(self, pool: Pool, compression: Compression = Compression.FAST) -> Archive:
-        return Archive(self.listing(), self.open, pool, compression)
+from service.store import LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
+from tests.archive.memory import EndlessFile, GrowingFile, MemoryFile, MemoryFiles, archive_of, listing_of
 
 
 def read(archive: bytes) -> dict[str, bytes]:
@@ -170,29 +97,44 @@ def test_a_file_that_is_appended_to_meanwhile_is_as_it_was_when_opened(
     def growing(name: str) -> OpenFile:
         return GrowingFile(name, source.contents[name], source.record, claimed=size)  # type: ignore[return-value]
 
-    archive = Archive(source.listing(), growing, pool, compression)
+    archive = archive_of(source.listing(), growing, pool, compression)
     assert read(b"".join(archive.chunks())) == source.contents
 
 
 @pytest.mark.parametrize("compression", Compression)
-def test_a_small_file_that_has_grown_big_since_the_listing_is_whole(pool: Pool, compression: Compression) -> None:
-    source = MemoryFiles({"a.jsonl": b"small", "b.jsonl": b"next"})
+def test_a_file_that_has_grown_since_the_listing_is_as_it_was_listed(pool: Pool, compression: Compression) -> None:
+    source = MemoryFiles({"a.jsonl": b"small", "b.jsonl": random(2 * BLOCK)})
+    listing = source.listing()
+    listed = dict(source.contents)
+    source.contents = {name: data + b"more" * BLOCK for name, data in listed.items()}
+    archive = archive_of(listing, source.open, pool, compression)
+    assert read(b"".join(archive.chunks())) == listed
+    assert archive.kept_to_plan
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_a_small_file_that_was_replaced_by_a_big_one_since_the_listing_is_whole(
+    pool: Pool, compression: Compression
+) -> None:
+    source = MemoryFiles({"a.jsonl": b"small", "b.jsonl": b"next"}, identities={"a.jsonl": b"2"})
     listing = source.listing()
     source.contents["a.jsonl"] = random(3 * BLOCK + 5)
-    archive = Archive(listing, source.open, pool, compression)
+    archive = archive_of(listing, source.open, pool, compression)
     assert read(b"".join(archive.chunks())) == source.contents
+    assert not archive.kept_to_plan
     assert all(file.closed for file in source.opened)
 
 
 @pytest.mark.parametrize("compression", Compression)
-def test_small_files_that_have_all_grown_are_whole_and_are_not_held_all_at_once(
+def test_small_files_that_were_all_replaced_are_whole_and_are_not_held_all_at_once(
     pool: Pool, compression: Compression
 ) -> None:
     source = MemoryFiles({f"{n}.jsonl": b"small" for n in range(8)})
     listing = source.listing()
     for number, name in enumerate(source.contents):
         source.contents[name] = random(BLOCK - number)
-    chunks = Archive(listing, source.open, pool, compression).chunks()
+        source.identities[name] = b"2"
+    chunks = archive_of(listing, source.open, pool, compression).chunks()
     first = [next(chunks), next(chunks)]
     assert sum(entry.startswith("read") for entry in list(source.record)) <= 4
     assert read(b"".join([*first, *chunks])) == source.contents
@@ -205,7 +147,7 @@ async def test_a_checksum_that_takes_long_ends_soon_when_nobody_wants_it(pool: P
     endless = EndlessFile("a.jsonl", bytes(BLOCK), source.record, claimed=2**60)
     listing = listing_of({"a.jsonl": 2**60})
     framing = Pool("export", 1)
-    archive = Archive(listing, lambda _: endless, pool, Compression.STORE)  # type: ignore[arg-type, return-value]
+    archive = archive_of(listing, lambda _: endless, pool, Compression.STORE)  # type: ignore[arg-type, return-value]
     stream = streamed(archive, framing)
     reading = asyncio.ensure_future(anext(stream))
     while len(source.record) < 10:
@@ -244,7 +186,7 @@ def test_a_file_cut_short_ends_the_archive_in_an_error(pool: Pool, size: int, co
         return file  # type: ignore[return-value]
 
     with pytest.raises(Truncated):
-        list(Archive(source.listing(), short, pool, compression).chunks())
+        list(archive_of(source.listing(), short, pool, compression).chunks())
     assert all(file.closed for file in source.opened)
 
 
@@ -261,9 +203,9 @@ def test_an_unavailable_store_ends_the_archive_and_other_refusals_do_not(pool: P
         return door
 
     with pytest.raises(StoreUnavailable):
-        list(Archive(source.listing(), refuse(StoreUnavailable()), pool).chunks())
+        list(archive_of(source.listing(), refuse(StoreUnavailable()), pool).chunks())
     for compression in Compression:
-        archive = Archive(source.listing(), refuse(NotFound()), pool, compression)
+        archive = archive_of(source.listing(), refuse(NotFound()), pool, compression)
         assert list(read(b"".join(archive.chunks()))) == ["b.jsonl", "_skipped.json"]
         assert archive.skipped == [Skipped("a.jsonl", "No such session file.")]
 
@@ -304,7 +246,7 @@ async def test_cancelling_it_while_a_thread_is_in_it_closes_what_is_open(pool: P
         return source.open(name)
 
     framing = Pool("export", 1)
-    stream = streamed(Archive(source.listing(), door, pool), framing)
+    stream = streamed(archive_of(source.listing(), door, pool), framing)
     reading = asyncio.ensure_future(anext(stream))
     while not reached.is_set():
         await asyncio.sleep(0)
@@ -370,7 +312,7 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
     files = LocalStore(tmp_path / "root", pool).user_files(("u",))
     target = tmp_path / "huge.zip"
     with target.open("wb") as archive:
-        archive.writelines(Archive(files.list(), files.open, pool).chunks())
+        archive.writelines(archive_of(files.list(), files.open, pool).chunks())
     with zipfile.ZipFile(target) as opened:
         sizes = [(info.filename, info.file_size) for info in opened.infolist()]
         assert sizes == [("huge.jsonl", size), ("small.jsonl", 5)]

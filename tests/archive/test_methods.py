@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_64, ZIP_32, ZIP_64, Method, stream_zip
 
-from service.archive.archive import MODE, zip_time
-from service.archive.methods import MARGIN, MOST_BYTES, MemberMethod
+from service.archive.framing import LARGEST_32, MODE, MOST_32, zip_time
+from service.archive.methods import MemberMethod
 
 ZIP64_END = b"PK\x06\x06"
 
@@ -58,10 +58,10 @@ def test_small_members_never_have_zip64_and_the_end_records_from_65_536_members_
     ("size", "offset", "expected"),
     [
         (0, 0, False),
-        (MOST_BYTES - MARGIN, MOST_BYTES, False),
-        (MOST_BYTES - MARGIN + 1, 0, True),
+        (LARGEST_32, MOST_32, False),
+        (LARGEST_32 + 1, 0, True),
         (2**32, 0, True),
-        (0, MOST_BYTES + 1, True),
+        (0, MOST_32 + 1, True),
     ],
 )
 @pytest.mark.parametrize("stored_crc", [None, 5])

@@ -132,7 +132,7 @@ async def test_an_export_through_a_wire_that_breaks_anywhere_ends_whole(
         connected(wire.url, waits) as client,
     ):
         exported = await client.export("u-1", tmp_path / "out.zip")
-    assert (wire.connections, len(waits)) == (5, 4)
+    assert wire.connections == len(waits) + 1 <= 5, "each goes on where the one before broke off"
     assert whole(exported.path)
     assert exported.files == 10
     assert [path.name for path in tmp_path.glob("*.*z*")] == ["out.zip"]
@@ -401,9 +401,7 @@ async def test_whatever_a_users_id_is_it_is_one_segment(service: World, client: 
     assert (await client.export("ü 1?x=%41#", tmp_path / "out.zip")).files == 1
 
 
-async def test_a_path_that_cannot_be_written_to_is_an_error_and_nothing_stays(
-    service: World, client: Client, tmp_path: Path
-) -> None:
+async def test_a_path_that_cannot_be_written_to_is_an_error(service: World, client: Client, tmp_path: Path) -> None:
     service.file("a.jsonl", NOISE)
     (tmp_path / "file").write_text("no directory")
     with pytest.raises(CannotSave, match="file"):
@@ -411,7 +409,7 @@ async def test_a_path_that_cannot_be_written_to_is_an_error_and_nothing_stays(
     (tmp_path / "directory" / "x").mkdir(parents=True)
     with pytest.raises(CannotSave, match="directory"):
         await client.export("u-1", tmp_path / "directory")
-    assert not list(tmp_path.glob(".*"))
+    assert [path.name.partition("~")[0] for path in tmp_path.glob(".*")] == [".directory"], "for the next try"
 
 
 async def test_many_exports_at_once_are_each_their_own(service: World, client: Client, tmp_path: Path) -> None:

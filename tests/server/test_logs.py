@@ -266,7 +266,7 @@ async def test_a_link_that_is_refused_is_told_with_who_what_and_why(
         "Not a regular file."
     )
     assert left_out == (
-        "users/u-1/sessions to 'admin1' (admin1) from 127.0.0.1: left out 'link.jsonl': Not a regular file."
+        "users/u-1/sessions to 'admin1' (admin1) from 127.0.0.1: skipped 'link.jsonl': Not a regular file."
     )
 
 
@@ -277,7 +277,7 @@ async def test_of_many_files_that_are_left_out_some_are_told_and_the_rest_counte
     await service.get(EXPORT)
     told = [line["message"] for line in written.lines if line["level"] == "warning"]
     assert len(told) == 21
-    assert told[-1].endswith("left out 3 more")
+    assert told[-1].endswith("skipped 3 more")
 
 
 async def test_a_stalled_client_is_told_with_who_what_and_why(written: Log, world: World) -> None:

@@ -1,0 +1,198 @@
+"""An archive as the answer to a request: the whole, a range of it, or the headers alone (RFC 9110 sections 13 and 14).
+
+A range counts only together with what it is a range of: with an `If-Range` that matches, or on a URL that pins a plan.
+curl, wget and aria2 send no `If-Range`, and a bare range of a plan that has changed would join two different archives.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from service.api.parts import ARCHIVES, SETTINGS
+from service.archive import Archive, Changed, Layout, Part, Plan, Sources
+from service.catalog.actions import EXPORT
+from service.http.conditions import (
+    NotSatisfiable,
+    Validators,
+    byte_range,
+    content_range,
+    precondition_response,
+    requested_range,
+)
+from service.http.disposition import attachment
+from service.http.problems import Problem
+from service.http.requests import ACTOR, describe_caller
+from service.store import Skipped
+from service.transfers.admission import ADMISSION
+from service.transfers.record import SingleRecord
+from service.transfers.transfer import TRANSFERS
+from service.transfers.volume import Volume
+
+log = logging.getLogger(__name__)
+
+MOST_LOGGED = 20  # skipped files of an export; its last member names all
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was asked for: the plan, what its files are read from, and what the audit log calls it.
+
+    `scope` is the same for every plan of the same files; `pinned` says that the URL has the plan's tag.
+    """
+
+    plan: Plan
+    sources: Sources
+    scope: str
+    pinned: bool
+    filename: str
+    resource: str
+    params: dict[str, Any]
+
+
+async def send_archive(request: web.Request, export: Export) -> web.StreamResponse:
+    """The answer to a GET."""
+    validators = Validators(export.plan.tag)
+    if not_modified := precondition_response(request, validators, "archive"):
+        return not_modified
+    wants_part = _wants_part(request, export, validators)
+    archives = request.app[ARCHIVES]
+    async with request.app[ADMISSION].slot(request[ACTOR].user_id, export.plan.tag if wants_part else None):
+        archives.snapshots.keep(export.scope, export.plan)
+        layout = await (_measured(request, export) if wants_part else archives.layout(export.plan))
+        if layout is None:
+            return await _send_unknown(request, export)
+        part = requested_range(request, validators, layout.size, "archive") if wants_part else None
+        return await _send_known(request, export, layout, part)
+
+
+async def head_archive(request: web.Request, export: Export) -> web.StreamResponse:
+    """The headers of the whole archive. Ranges are for GET alone (RFC 9110 section 14.2)."""
+    if not_modified := precondition_response(request, Validators(export.plan.tag), "archive"):
+        return not_modified
+    layout = await request.app[ARCHIVES].layout(export.plan)
+    return _response(request, export, layout.size if layout else None)
+
+
+def reject_http_1_0(request: web.Request) -> None:
+    """HTTP/1.0 ends a body with the connection: a broken archive would look like a whole one."""
+    if request.version < HttpVersion11:
+        raise Problem(
+            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+            "Over HTTP/1.0 a broken archive cannot be told from a whole one; use HTTP/1.1 (behind nginx: "
+            "proxy_http_version 1.1).",
+        )
+
+
+def changed_since_pinned() -> Problem:
+    """The answer where the plan that a URL pins cannot be had any more."""
+    return Problem(
+        HTTPStatus.PRECONDITION_FAILED, "The sessions are no longer what they were at that snapshot; export them again."
+    )
+
+
+def _wants_part(request: web.Request, export: Export, validators: Validators) -> bool:
+    if not export.pinned and hdrs.IF_RANGE not in request.headers:
+        return False
+    try:
+        return byte_range(request, validators, sys.maxsize) is not None
+    except NotSatisfiable:
+        return True
+
+
+async def _measured(request: web.Request, export: Export) -> Layout | None:
+    """The layout, for which what is not known is made. None where that takes too long, or where a file is no longer as
+    planned and the URL does not insist on it."""
+    patience = request.app[SETTINGS].exports.patience
+    try:
+        return await request.app[ARCHIVES].make_known(export.plan, export.sources, patience)
+    except Changed as error:
+        log.warning("%s: %s: %s", export.resource, error.name, error)
+        if export.pinned:
+            raise changed_since_pinned() from error
+        return None
+
+
+async def _send_unknown(request: web.Request, export: Export) -> web.StreamResponse:
+    """An archive of which something is not known: its length is not, either."""
+    archives = request.app[ARCHIVES]
+    archive = archives.whole(export.plan, export.sources)
+    announced = Volume(file_count=export.plan.file_count, total_bytes=export.plan.total_bytes)
+    try:
+        return await request.app[TRANSFERS].send(
+            request,
+            _response(request, export, None),
+            archives.stream(archive),
+            _record(export, archive, announced, export.params),
+        )
+    finally:
+        if not archive.kept_to_plan:
+            archives.snapshots.revoke(export.plan.tag)
+        _log_skipped(request, export, archive.skipped)
+
+
+async def _send_known(request: web.Request, export: Export, layout: Layout, asked: range | None) -> web.StreamResponse:
+    """A whole archive of which all is known, or a part of it."""
+    archives = request.app[ARCHIVES]
+    wanted = range(layout.size) if asked is None else asked
+    part = await archives.part(layout, wanted, export.sources)
+    params = export.params
+    response = _response(request, export, len(wanted))
+    if asked is not None:
+        response.set_status(HTTPStatus.PARTIAL_CONTENT)
+        response.headers[hdrs.CONTENT_RANGE] = params["range"] = content_range(asked, layout.size)
+    announced = Volume(file_count=part.files, total_bytes=part.text_bytes)
+    try:
+        return await request.app[TRANSFERS].send(
+            request, response, archives.stream(part), _record(export, part, announced, params)
+        )
+    except Changed as error:
+        log.warning("%s: %s does not come to what is remembered of it, which is forgotten", export.resource, error.name)
+        raise
+    finally:
+        if asked is None:
+            _log_skipped(request, export, part.skipped)
+
+
+def _response(request: web.Request, export: Export, length: int | None) -> web.StreamResponse:
+    """Without a length, the response is chunked; how much is to come is then known as listed: files and their bytes."""
+    response = web.StreamResponse(
+        headers=Validators(export.plan.tag).headers
+        | {
+            hdrs.CONTENT_TYPE: "application/zip",
+            hdrs.CONTENT_DISPOSITION: attachment(f"{export.filename}-{datetime.now(UTC):%Y-%m-%d}.zip"),
+            hdrs.CONTENT_LOCATION: str(request.rel_url.update_query(snapshot=export.plan.tag)),
+            hdrs.ACCEPT_RANGES: "bytes",
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+            "X-Export-Files": str(export.plan.file_count),
+            "X-Export-Bytes": str(export.plan.total_bytes),
+        }
+    )
+    if length is None:
+        response.enable_chunked_encoding()
+    else:
+        response.content_length = length
+    return response
+
+
+def _record(export: Export, archive: Archive | Part, announced: Volume, params: dict[str, Any]) -> SingleRecord:
+    return SingleRecord(
+        action=EXPORT,
+        resource=export.resource,
+        params=params,
+        announced=announced,
+        volume=lambda sent: Volume(archive.file_count, archive.total_bytes, len(archive.skipped), sent),
+    )
+
+
+def _log_skipped(request: web.Request, export: Export, skipped: Sequence[Skipped]) -> None:
+    for item in skipped[:MOST_LOGGED]:
+        log.warning("%s to %s: skipped %r: %s", export.resource, describe_caller(request), item.name, item.reason)
+    if len(skipped) > MOST_LOGGED:
+        log.warning("%s to %s: skipped %d more", export.resource, describe_caller(request), len(skipped) - MOST_LOGGED)

@@ -1,0 +1,102 @@
+"""The archives of a process: what is remembered of them, and the pools that they are made in."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+from service.archive.archive import Archive
+from service.archive.codec import Compression
+from service.archive.dialect import dialect_of
+from service.archive.layout import Layout
+from service.archive.members import Source
+from service.archive.part import Part
+from service.archive.plan import Folder, Plan
+from service.archive.remembered import Remembered
+from service.archive.sizing import Sizing
+from service.archive.snapshots import Snapshots
+from service.archive.stream import streamed
+from service.pools import Pool, settle
+
+Sources: TypeAlias = Mapping[str, Source]
+
+
+class Archives:
+    def __init__(self, deflate_pool: Pool, export_pool: Pool, files_pool: Pool) -> None:
+        """Blocks are made in the first, archives are framed in the second, plans are made in the third."""
+        self._deflate_pool = deflate_pool
+        self._export_pool = export_pool
+        self._files_pool = files_pool
+        self._dialects: dict[Compression, bytes] = {}
+        self._sizing = WeakValueDictionary[str, asyncio.Lock]()
+        self.remembered = Remembered()
+        self.snapshots = Snapshots()
+
+    async def plan(self, folders: Sequence[Folder], compression: Compression) -> Plan:
+        """The plan of these files, with a tag that is not revoked."""
+        plan = await self._files_pool.run(self._plan, folders, compression)
+        while self.snapshots.is_revoked(plan.tag):
+            plan = plan.salted()
+        return plan
+
+    async def find(self, scope: str, tag: str, current: Plan) -> Plan | None:
+        """The plan with this tag, if all of its bytes can still be had as things are in `current`."""
+        if tag == current.tag:
+            return current
+        kept = self.snapshots.find(scope, tag)
+        if kept is not None and await self._files_pool.run(kept.continues_in, current):
+            return kept
+        return None
+
+    async def layout(self, plan: Plan) -> Layout | None:
+        """None unless the figures of all members are known."""
+        return await self._files_pool.run(self._layout, plan)
+
+    async def make_known(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
+        """Make and remember what is not known; None if that takes more than `patience` seconds, of which the next try
+        has less to do.
+
+        Raises Changed or another StoreError where a file cannot be had as the plan has it.
+        """
+        if (layout := await self.layout(plan)) is not None:
+            return layout
+        lock = self._sizing.setdefault(plan.tag, asyncio.Lock())  # requests for ranges of one plan come together
+        try:
+            async with asyncio.timeout(patience), lock:
+                await self._size(plan, sources)
+        except TimeoutError:
+            return None
+        return await self.layout(plan)
+
+    def whole(self, plan: Plan, sources: Sources) -> Archive:
+        """An archive of unknown length; of many, each has its turn in the pools."""
+        return Archive(plan, sources, self._deflate_pool, self.remembered)
+
+    async def part(self, layout: Layout, wanted: range, sources: Sources) -> Part:
+        """Bytes of an archive of known length."""
+        return await self._files_pool.run(Part, layout, wanted, sources, self._deflate_pool, self.remembered)
+
+    def stream(self, archive: Archive | Part) -> AsyncGenerator[bytes, None]:
+        """Its chunks; see `streamed`."""
+        return streamed(archive, self._export_pool)
+
+    def _plan(self, folders: Sequence[Folder], compression: Compression) -> Plan:
+        if compression not in self._dialects:
+            self._dialects[compression] = dialect_of(compression)
+        plan = Plan(folders, compression, self._dialects[compression])
+        plan.tag  # noqa: B018 - computed in this thread, and kept
+        return plan
+
+    def _layout(self, plan: Plan) -> Layout | None:
+        figures = self.remembered.all_of(plan.keys())
+        known = [found for found in figures if found is not None]
+        return Layout(plan, known) if len(known) == len(figures) else None
+
+    async def _size(self, plan: Plan, sources: Sources) -> None:
+        sizing = Sizing(plan, sources, self._deflate_pool, self.remembered)
+        step = self._export_pool.run(sizing.run)
+        try:
+            await asyncio.shield(step)
+        finally:
+            sizing.stop()
+            await settle(step)

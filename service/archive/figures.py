@@ -1,0 +1,62 @@
+"""The figures of a member: what it came to when it was deflated, as one `bytes` object.
+
+They hold the checksum of the text, the bytes in the archive, for each block its bytes in the archive and their
+checksum, and the text's SHA-256 where a manifest asked for it. With the figures of all members an archive's length is a
+sum, and a part of it can be made without what stands before. They are a prediction, never the truth: each block that is
+made again is held against them before it is sent.
+"""
+
+import hashlib
+from struct import Struct
+
+from service.archive.codec import crc32_joined
+
+HEAD = Struct("<IQB")  # CRC-32 of the text, bytes in the archive, flags
+BLOCK_FIGURES = Struct("<II")  # bytes in the archive, and their CRC-32
+SHA256_SIZE = 32
+HAS_SHA256, CHANGED = 1, 2
+
+
+class Tally:
+    """Figures in the making: `add` a member's blocks in order, then take `figures`."""
+
+    __slots__ = ("_blocks", "_crc", "_digest", "_packed")
+
+    def __init__(self, hashed: bool) -> None:
+        """With `hashed`, the figures have the text's SHA-256."""
+        self._crc = 0
+        self._packed = 0
+        self._blocks = bytearray()
+        self._digest = hashlib.sha256() if hashed else None
+
+    def add(self, text: bytes, crc: int, packed: int, packed_crc: int) -> None:
+        """`crc` is that of `text`, `packed` its bytes in the archive, `packed_crc` theirs."""
+        self._crc = crc32_joined(self._crc, crc, len(text)) if self._blocks else crc
+        self._packed += packed
+        self._blocks += BLOCK_FIGURES.pack(packed, packed_crc)
+        if self._digest is not None:
+            self._digest.update(text)
+
+    def figures(self, changed: bool) -> bytes:
+        """`changed`: whether the file was changed while it was read."""
+        flags = CHANGED if changed else 0
+        if self._digest is None:
+            return HEAD.pack(self._crc, self._packed, flags) + self._blocks
+        return HEAD.pack(self._crc, self._packed, flags | HAS_SHA256) + self._digest.digest() + self._blocks
+
+
+def sha256_of(figures: bytes) -> bytes | None:
+    """The text's SHA-256, where it was asked for."""
+    flags = HEAD.unpack_from(figures)[2]
+    return figures[HEAD.size : HEAD.size + SHA256_SIZE] if flags & HAS_SHA256 else None
+
+
+def was_changed(figures: bytes) -> bool:
+    """Whether the file was changed while it was read."""
+    return bool(HEAD.unpack_from(figures)[2] & CHANGED)
+
+
+def blocks_of(figures: bytes) -> memoryview:
+    """The `BLOCK_FIGURES` of all blocks, in order."""
+    start = HEAD.size + (SHA256_SIZE if HEAD.unpack_from(figures)[2] & HAS_SHA256 else 0)
+    return memoryview(figures)[start:]

@@ -1,0 +1,77 @@
+"""Where everything stands in an archive of which all is known: offsets, the central directory, and the length."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from service.archive.figures import HEAD
+from service.archive.framing import LARGEST_32, MOST_16, MOST_32, Entry
+from service.archive.plan import Plan
+from service.archive.reports import Report
+
+
+class Layout:
+    """The archive of a plan whose members' figures are all known.
+
+    `offsets` has where each row begins and, at its end, where the last one ends; `tail` is what stands between that and
+    the central directory, the members of the service itself.
+    """
+
+    def __init__(self, plan: Plan, figures: Sequence[bytes]) -> None:
+        """`figures` are of all rows. Takes about a microsecond for each."""
+        self.plan = plan
+        self.figures = figures
+        self.names = list(plan.names())
+        self.sizes = list(chain.from_iterable(folder.listing.sizes for folder in plan.folders))
+        self._mtimes_ns = list(chain.from_iterable(folder.listing.mtimes_ns for folder in plan.folders))
+        self.offsets = array("Q", [0])
+        self._directory_size = 0
+        self._zip64 = False
+        self._place_rows()
+        self.tail = b""
+        self._reports: list[Entry] = []
+        self._place_reports(plan.reports)
+        self._members = len(self.names) + len(self._reports)
+        self._directory_at = self.offsets[-1] + len(self.tail)
+        self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
+        self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
+
+    def entry(self, row: int) -> Entry:
+        """What the headers of a session file say."""
+        crc, packed, _ = HEAD.unpack_from(self.figures[row])
+        return Entry(self.names[row], self._mtimes_ns[row], crc, packed, self.sizes[row], self.offsets[row])
+
+    def directory(self) -> Iterator[bytes]:
+        """The central directory and the end records."""
+        framing = self.plan.framing
+        yield from map(framing.central, map(self.entry, range(len(self.names))))
+        yield from map(framing.central, self._reports)
+        yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
+
+    def _place_rows(self) -> None:
+        """One loop without calls: it is all that a client waits for who asks for the end of 100,000 files."""
+        framing, unpack, add = self.plan.framing, HEAD.unpack_from, self.offsets.append
+        around_32, around_64 = (framing.before(0, zip64) + framing.after(zip64) for zip64 in (False, True))
+        central_32, central_64 = (framing.central_size(0, zip64) for zip64 in (False, True))
+        at = names = large = 0
+        for name, size, figures in zip(self.names, self.sizes, self.figures, strict=True):
+            length = len(name)
+            names += length
+            if size > LARGEST_32 or at > MOST_32:
+                large += 1
+                at += around_64
+            else:
+                at += around_32
+            at += length + unpack(figures)[1]
+            add(at)
+        self._zip64 = large > 0
+        self._directory_size = names + large * central_64 + (len(self.names) - large) * central_32
+
+    def _place_reports(self, reports: Sequence[Report]) -> None:
+        framing = self.plan.framing
+        for report in reports:
+            entry, member = report.framed(framing, self.plan.codec, self.offsets[-1] + len(self.tail))
+            self._reports.append(entry)
+            self.tail += member
+            self._directory_size += framing.central_size(len(report.name), entry.zip64)
+            self._zip64 = self._zip64 or entry.zip64

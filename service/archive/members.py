@@ -1,0 +1,99 @@
+"""Session files on their way into an archive: opened as the plan has them."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from service.archive.plan import Listed, Plan, key_of
+from service.store import OpenFile, Skipped, StoreError, StoreUnavailable, UserFiles
+
+
+class Changed(StoreError):
+    """A file is no longer as the plan has it. `name` is the member's, `key` that of its figures."""
+
+    def __init__(self, name: str, key: bytes) -> None:
+        super().__init__("A session file is no longer what it was when the export was announced.")
+        self.name = name
+        self.key = key
+
+
+class Source:
+    """The files of one folder. Its directories are opened for the first file, by any thread."""
+
+    def __init__(self, open_files: Callable[[], UserFiles]) -> None:
+        self._open_files = open_files
+        self._files: UserFiles | None = None
+        self._lock = threading.Lock()
+
+    def open(self, name: str) -> OpenFile:
+        with self._lock:
+            if self._files is None:
+                self._files = self._open_files()
+        return self._files.open(name)
+
+    def close(self) -> None:
+        """Close the directories, until they are needed again. No thread may be in `open`."""
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """An open file. `size` and `mtime_ns` are what the archive will have; `key` is that of its figures.
+
+    `as_planned` is false if the file is another one than the plan has. `crc` is known before the data only where the
+    headers need it there.
+    """
+
+    name: str
+    folder: int
+    file: OpenFile
+    size: int
+    mtime_ns: int
+    key: bytes
+    as_planned: bool
+    crc: int | None = None
+
+
+class Opener:
+    """Opens the files of a plan. A file that has only grown since it was listed is cut at its listed size.
+
+    A `strict` one raises Changed for a file that is not as the plan has it. Otherwise a file that replaced it is taken
+    as it is, and one that cannot be opened is skipped.
+    """
+
+    def __init__(self, plan: Plan, sources: Mapping[str, Source], *, strict: bool) -> None:
+        """A source for each folder of the plan, by its path."""
+        self.plan = plan
+        self._sources = sources
+        self.strict = strict
+
+    def open(self, listed: Listed) -> Member | Skipped:
+        """Raises StoreUnavailable, and Changed."""
+        path = self.plan.folders[listed.folder].path
+        name = path + listed.name
+        key = key_of(listed.identity, listed.size, listed.mtime_ns, self.plan.dialect)
+        try:
+            file = self._sources[path].open(listed.name)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if self.strict:
+                raise Changed(name, key) from error
+            return Skipped(name, str(error))
+        if file.identity == listed.identity and file.size >= listed.size:
+            return Member(name, listed.folder, file, listed.size, listed.mtime_ns, key, as_planned=True)
+        if self.strict:
+            file.close()
+            raise Changed(name, key)
+        key = key_of(file.identity, file.size, file.mtime_ns, self.plan.dialect)
+        return Member(name, listed.folder, file, file.size, file.mtime_ns, key, as_planned=False)
+
+    def close_folder(self, folder: int) -> None:
+        self._sources[self.plan.folders[folder].path].close()
+
+    def close(self) -> None:
+        """Close the directories of all folders."""
+        for source in self._sources.values():
+            source.close()

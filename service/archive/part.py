@@ -1,0 +1,119 @@
+"""Any part of an archive of which all is known, made without what stands before it.
+
+A part begins in the block that its first byte is in: at most one block of text is deflated to be thrown away, wherever
+it begins. Each block that is made is held against its remembered figures before any of it is sent.
+"""
+
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Mapping, Sequence
+
+from service.archive.blocks import Block, Blocks
+from service.archive.codec import BLOCK
+from service.archive.figures import BLOCK_FIGURES, blocks_of
+from service.archive.gather import gathered
+from service.archive.layout import Layout
+from service.archive.members import Changed, Opener, Source
+from service.archive.remembered import Remembered
+from service.pools import Pool
+from service.store import Skipped
+
+
+class Part:
+    """The bytes `wanted` of an archive. While `chunks` runs, the counts say what was read for them so far."""
+
+    def __init__(
+        self, layout: Layout, wanted: range, sources: Mapping[str, Source], pool: Pool, remembered: Remembered
+    ) -> None:
+        """`wanted` is not empty, and within the layout's size."""
+        self._layout = layout
+        self._wanted = wanted
+        plan, offsets = layout.plan, layout.offsets
+        first = max(bisect_right(offsets, wanted.start) - 1, 0)
+        self._rows = range(first, max(min(bisect_right(offsets, wanted.stop - 1), len(layout.names)), first))
+        self._at, self._block = self._beginning()
+        opener = Opener(plan, sources, strict=True)
+        self._blocks = Blocks(opener, self._rows, pool, None, begin=self._block * BLOCK)
+        self._remembered = remembered
+        self.skipped: Sequence[Skipped] = plan.skipped
+        self.file_count = 0
+        self.total_bytes = 0
+
+    @property
+    def files(self) -> int:
+        """How many session files will be read."""
+        return len(self._rows)
+
+    @property
+    def text_bytes(self) -> int:
+        """How many bytes of session files will be read, at most."""
+        return sum(self._layout.sizes[self._rows.start : self._rows.stop]) - self._block * BLOCK
+
+    def chunks(self) -> Generator[bytes, None, None]:
+        """The part, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
+
+        Raises Changed where a file does not come to what is remembered of it, which is forgotten, and StoreError where
+        it cannot be read.
+        """
+        try:
+            yield from gathered(self._clipped())
+        except Changed as error:
+            self._remembered.forget(error.key)
+            raise
+        finally:
+            self._blocks.close()
+
+    def stop(self) -> None:
+        """Make `chunks`, which runs in another thread, return soon, so that it can be closed."""
+        self._blocks.stop()
+
+    def _beginning(self) -> tuple[int, int]:
+        """Where making begins: the offset in the archive, and the number of the block of the first row."""
+        layout = self._layout
+        if not self._rows:
+            return layout.offsets[-1], 0
+        entry = layout.entry(self._rows.start)
+        at = entry.offset + layout.plan.framing.before(len(entry.name), entry.zip64)
+        number = 0
+        last = len(blocks_of(layout.figures[self._rows.start])) // BLOCK_FIGURES.size - 1
+        for packed, _ in BLOCK_FIGURES.iter_unpack(blocks_of(layout.figures[self._rows.start])):
+            if self._wanted.start < at + packed or number == last:  # or in the descriptor behind the last block
+                break
+            at += packed
+            number += 1
+        return (at, number) if number else (entry.offset, 0)
+
+    def _clipped(self) -> Iterator[bytes]:
+        at, start, stop = self._at, self._wanted.start, self._wanted.stop
+        for piece in self._pieces():
+            end = at + len(piece)
+            if piece and end > start:
+                yield piece[max(start - at, 0) : stop - at] if at < start or end > stop else piece
+            at = end
+            if at >= stop:
+                return
+
+    def _pieces(self) -> Iterator[bytes]:
+        """From `_at` on to the archive's end; the caller stops where it has enough."""
+        layout, framing = self._layout, self._layout.plan.framing
+        blocks = iter(self._blocks)
+        number = self._block
+        for row in self._rows:
+            entry = layout.entry(row)
+            if not number:
+                yield framing.local(entry)
+            yield from self._data(blocks, row, number)
+            yield framing.descriptor(entry)
+            self.file_count += 1
+            number = 0
+        yield layout.tail
+        yield from layout.directory()
+
+    def _data(self, blocks: Iterator[Block | Skipped], row: int, first: int) -> Iterator[bytes]:
+        expected = blocks_of(self._layout.figures[row])[first * BLOCK_FIGURES.size :]
+        for figures in BLOCK_FIGURES.iter_unpack(expected):
+            block = next(blocks)
+            assert isinstance(block, Block)  # noqa: S101 - a strict opener skips nothing
+            if figures != (len(block.data), block.data_crc):
+                raise Changed(block.member.name, block.member.key)
+            self.total_bytes += len(block.text)
+            yield block.data

@@ -1,0 +1,45 @@
+"""The figures of members that were made lately, in memory and in bounds.
+
+Correctness never depends on what is remembered: what is missing is made again, and what is wrong breaks the transfer.
+"""
+
+from collections.abc import Iterable
+
+MOST = 250_000  # members in a generation: some 50 MB
+
+
+class Remembered:
+    """Figures by a member's key: the version of its file, and the dialect of its codec.
+
+    Two generations stand in for an order of use. When the young one is full it becomes the old one, and what is asked
+    for among the old becomes young again; so the last `most` that were used are there. Any thread may call it.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def put(self, key: bytes, figures: bytes) -> None:
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, {}
+        self._young[key] = figures
+
+    def get(self, key: bytes) -> bytes | None:
+        figures = self._young.get(key)
+        if figures is None and (figures := self._old.get(key)) is not None:
+            self.put(key, figures)
+        return figures
+
+    def all_of(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        """The figures of each key; fast where all are young."""
+        keys = list(keys)
+        found = list(map(self._young.get, keys))
+        return [self.get(key) for key in keys] if self._old and None in found else found
+
+    def forget(self, key: bytes) -> None:
+        self._young.pop(key, None)
+        self._old.pop(key, None)

@@ -1,0 +1,31 @@
+"""What is not known of a plan's members is made, remembered and thrown away: the archive has a length then."""
+
+from collections.abc import Mapping
+from contextlib import closing
+
+from service.archive.blocks import Blocks
+from service.archive.members import Opener, Source
+from service.archive.plan import Plan
+from service.archive.remembered import Remembered
+from service.pools import Pool
+
+
+class Sizing:
+    def __init__(self, plan: Plan, sources: Mapping[str, Source], pool: Pool, remembered: Remembered) -> None:
+        self._opener = Opener(plan, sources, strict=True)
+        self._pool = pool
+        self._remembered = remembered
+        self._stopped = False
+
+    def run(self) -> None:
+        """Blocks. Raises Changed or another StoreError where a file cannot be had as the plan has it."""
+        figures = self._remembered.all_of(self._opener.plan.keys())
+        missing = [row for row, found in enumerate(figures) if found is None]
+        with closing(Blocks(self._opener, missing, self._pool, self._remembered)) as blocks:
+            for _ in blocks:
+                if self._stopped:
+                    return
+
+    def stop(self) -> None:
+        """Make `run`, in another thread, return soon. What was made until then is remembered."""
+        self._stopped = True

@@ -1,0 +1,139 @@
+"""Exports that broke off, resumed by the programs that people resume with: each ends with the bytes of the whole."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from service.cli.transcripts import Writer
+from tests.proxies import needs_nginx, nginx
+from tests.world import ADMIN, NOISE, World
+
+EXPORT = "/api/admin/users/u-1/sessions/download-all"
+AUTHORIZATION = f"Authorization: Bearer {ADMIN}"
+
+Client = Callable[[str, Path], Awaitable[int]]
+
+
+async def curl(url: str, target: Path) -> int:
+    return await _run("curl", "-sf", "-C", "-", "-H", AUTHORIZATION, "-o", target, url)
+
+
+async def wget(url: str, target: Path) -> int:
+    return await _run("wget", "-q", "-c", "--tries=1", f"--header={AUTHORIZATION}", "-O", target, url)
+
+
+async def aria2(url: str, target: Path) -> int:
+    """With 8 connections: what is there of the file is one part of many to it."""
+    options = ["-q", "-c", "-x8", "-s8", "-k1M", "--allow-overwrite=true", f"--header={AUTHORIZATION}"]
+    return await _run("aria2c", *options, "-d", target.parent, "-o", target.name, url)
+
+
+async def _run(*command: str | Path) -> int:
+    """Its exit code; killed where the task is cancelled."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+
+
+def _needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+each_client = pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(curl, marks=_needs("curl")),
+        pytest.param(wget, marks=_needs("wget")),
+        pytest.param(aria2, marks=_needs("aria2c")),
+    ],
+)
+each_way = pytest.mark.parametrize("way", ["directly", pytest.param("through nginx", marks=needs_nginx)])
+
+
+@pytest.fixture
+async def base(service: World, tmp_path: Path, way: str) -> AsyncIterator[str]:
+    """Where the service is, with some 10 MB of sessions of all sizes in it."""
+    for number in range(40):
+        service.file(f"{number}.jsonl", b"".join(Writer(seed=number).session(20_000)))
+    for number in range(3):
+        service.file(f"noise{number}.jsonl", NOISE)
+    if way == "directly":
+        yield service.url("/").rstrip("/")
+    else:
+        async with nginx(tmp_path, service.running.port or 0) as address:
+            yield address
+
+
+@each_client
+@each_way
+async def test_a_partial_file_is_completed_from_the_pinned_url(
+    service: World, tmp_path: Path, base: str, client: Client
+) -> None:
+    whole = await service.get(EXPORT)
+    pinned = base + whole.headers["Content-Location"]
+    target = tmp_path / "export.zip"
+    for size in (0, 1, 100_000, len(whole.body) - 1):
+        target.write_bytes(whole.body[:size])
+        assert await client(pinned, target) == 0
+        assert target.read_bytes() == whole.body
+
+
+@each_client
+@each_way
+async def test_a_plan_that_changed_is_never_joined_to_another(
+    service: World, tmp_path: Path, base: str, client: Client
+) -> None:
+    whole = await service.get(EXPORT)
+    service.file("noise1.jsonl", NOISE[::-1]).rename(service.root / "alice" / "0.jsonl")
+    target = tmp_path / "export.zip"
+    target.write_bytes(begin := whole.body[:100_000])
+    assert await client(base + whole.headers["Content-Location"], target) != 0
+    assert target.read_bytes() == begin
+
+
+@_needs("curl")
+async def test_curl_refuses_to_resume_without_a_pinned_plan(service: World, tmp_path: Path) -> None:
+    """Exit code 33: it asked for a range and is answered with the whole."""
+    service.file("a.jsonl", NOISE)
+    whole = await service.get(EXPORT)
+    target = tmp_path / "export.zip"
+    target.write_bytes(begin := whole.body[:1000])
+    assert await curl(service.url(EXPORT), target) == 33
+    assert target.read_bytes() == begin
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@each_client
+@each_way
+async def test_killed_at_50_random_places_it_ends_with_the_bytes_of_the_whole(
+    service: World, tmp_path: Path, base: str, client: Client
+) -> None:
+    for number in range(20):
+        service.file(f"more{number}.jsonl", NOISE)
+    whole = await service.get(EXPORT)
+    pinned = base + whole.headers["Content-Location"]
+    target, chance = tmp_path / "export.zip", Random(4)
+    for _ in range(50):
+        await _killed(client, pinned, target, chance.random() * 0.3)
+        if chance.random() < 0.2:
+            target.unlink(missing_ok=True)
+            target.with_name(f"{target.name}.aria2").unlink(missing_ok=True)
+    assert await client(pinned, target) == 0
+    assert target.read_bytes() == whole.body
+
+
+async def _killed(client: Client, url: str, target: Path, seconds: float) -> None:
+    """The client, which is killed after a while unless it is done before."""
+    running = asyncio.ensure_future(client(url, target))
+    await asyncio.wait([running], timeout=seconds)
+    running.cancel()
+    await asyncio.wait([running])
