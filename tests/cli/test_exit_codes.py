@@ -10,6 +10,7 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from service.cli.exit_codes import EXAMINING, EXPORTING, SAVING, SHOWING, VERIFYING
 from service.config import Exports
@@ -17,6 +18,11 @@ from tests.cli.process import names, run, started
 from tests.command import COMMAND, TOP
 from tests.wire import Wire, flipped
 from tests.world import NOISE, PLAIN, World
+
+
+def long(*values: object) -> ParameterSet:
+    """A case that only the long run takes: each is a process of its own."""
+    return pytest.param(*values, marks=pytest.mark.long)
 
 
 async def test_exit_0_success(service: World, here: Path) -> None:
@@ -48,14 +54,14 @@ async def test_exit_1_refused(service: World, here: Path) -> None:
     ("arguments", "word"),
     [
         (("export",), "--users-from"),
-        (("export", "--user", "u-1", "--parallel", "0"), "--parallel"),
-        (("export", "--user", ""), "no user's id is empty"),
-        (("list", "--user", ""), "no user's id is empty"),
-        (("export", "--user", "u-1", "--extract", "ex", "--to", "foo"), "give one of them"),
+        long(("export", "--user", "u-1", "--parallel", "0"), "--parallel"),
+        long(("export", "--user", ""), "no user's id is empty"),
+        long(("list", "--user", ""), "no user's id is empty"),
+        long(("export", "--user", "u-1", "--extract", "ex", "--to", "foo"), "give one of them"),
         (("list", "--user", "u-1", "--token", "secret"), "--token"),
-        (("list", "--user", "u-1", "--url", "sessions.example.com"), "is not that of a service"),
+        long(("list", "--user", "u-1", "--url", "sessions.example.com"), "is not that of a service"),
         (("list", "--user", "u-1", "--token-file", "empty"), "SESSION_EXPORT_TOKEN"),
-        (("list", "--user", "u-1", "--token-file", "two"), "a character that no token has"),
+        long(("list", "--user", "u-1", "--token-file", "two"), "a character that no token has"),
         (("download", "--user", "u-1", "../a.jsonl"), "is not the name of a session file"),
     ],
 )  # fmt: skip
@@ -121,13 +127,15 @@ def resumable(directory: Path) -> bool:
     return any(path.name.endswith(".part") for path in directory.rglob("*"))
 
 
+EXTRACT = ("export", "--extract", "out")
+each_way_to_save = pytest.mark.parametrize("command", [("export",), long(EXTRACT), long(("download", "a.jsonl"))])
+
+
 def limit_of_1_mb() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
 
-@pytest.mark.parametrize(
-    "command", [("export",), ("export", "--extract", "out"), ("download", "a.jsonl")], ids=" ".join
-)
+@each_way_to_save
 async def test_exit_8_a_file_that_cannot_grow(service: World, here: Path, command: tuple[str, ...]) -> None:
     service.file("a.jsonl", NOISE)
     done = await run(*command, "--user", "u-1", cwd=here, url=service.url("/"), prepare=limit_of_1_mb)
@@ -137,7 +145,7 @@ async def test_exit_8_a_file_that_cannot_grow(service: World, here: Path, comman
     assert resumable(here) or command[0] == "export"
 
 
-@pytest.mark.parametrize("command", [("export",), ("export", "--extract", "."), ("download", "a.jsonl")], ids=" ".join)
+@each_way_to_save
 async def test_exit_8_a_full_disk(service: World, here: Path, command: tuple[str, ...]) -> None:
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", here], capture_output=True, check=False)
     if mount.returncode:
@@ -153,9 +161,16 @@ async def test_exit_8_a_full_disk(service: World, here: Path, command: tuple[str
         subprocess.run(["umount", here], check=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    "command", [("export",), ("export", "--extract", "out"), ("download", "a.jsonl")], ids=" ".join
+    ("command", "number", "code"),
+    [
+        (("export",), signal.SIGINT, 130),
+        long(("export",), signal.SIGTERM, 143),
+        long(EXTRACT, signal.SIGINT, 130),
+        long(EXTRACT, signal.SIGTERM, 143),
+        long(("download", "a.jsonl"), signal.SIGINT, 130),
+        (("download", "a.jsonl"), signal.SIGTERM, 143),
+    ],
 )
 async def test_exit_130_and_143_leave_no_partial_file_under_a_final_name(
     service: World, here: Path, command: tuple[str, ...], number: int, code: int

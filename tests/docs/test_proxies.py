@@ -19,7 +19,7 @@ EXPORT = "/api/admin/users/u-1/sessions/download-all"
 
 def location() -> str:
     """The page's block, before the service of a test."""
-    (block,) = re.findall(r"^    (location /api/admin/ \{.*?^    \})$", page("proxies"), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^    (location .*?^    \})$", page("proxies"), re.MULTILINE | re.DOTALL)
     return str(block).replace("http://127.0.0.1:8080", "http://session_export")
 
 
