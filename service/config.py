@@ -213,6 +213,21 @@ class Exports(Section):
     )
 
 
+class Index(Section):
+    enabled: bool = Field(
+        True, description="Whether session files are read in the background; if not, only for requests that need it."
+    )
+    interval: float = Field(
+        60,
+        ge=1,
+        le=86400,
+        description="Seconds after which a file that came, grew or was replaced is read at the latest.",
+    )
+    patience: float = Field(
+        10, ge=0, le=3600, description="Seconds that a request waits for files that it needs to be read; then 503."
+    )
+
+
 class Metrics(Section):
     host: str = Field("127.0.0.1", min_length=1, description="Address on which Prometheus may fetch /metrics.")
     port: int | None = Field(
@@ -262,6 +277,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     exports: Exports = Exports()
     console: Console = Console()
+    index: Index = Index()
     metrics: Metrics = Metrics()
     logging: Logging = Logging()
 

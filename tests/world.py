@@ -17,7 +17,20 @@ from yarl import URL
 
 from service.api.parts import DATABASE, SETTINGS
 from service.catalog import Usage, UsageRow, User, Users
-from service.config import Auth, Catalog, Console, Exports, Jwt, Metrics, ProxyHeaders, Server, Settings, Storage, Token
+from service.config import (
+    Auth,
+    Catalog,
+    Console,
+    Exports,
+    Index,
+    Jwt,
+    Metrics,
+    ProxyHeaders,
+    Server,
+    Settings,
+    Storage,
+    Token,
+)
 from service.http.protocol import Runner
 from service.server.app import build_app
 from service.transfers.transfer import TRANSFERS
@@ -72,6 +85,7 @@ class World:
         self.exports = Exports()
         self.server = Server(shutdown_timeout=1)
         self.metrics = Metrics()
+        self.index = Index(enabled=False)  # what tests see does not depend on how far the background is
         self.console = Console()
         self.jwt: Jwt | None = None
         self.proxy: ProxyHeaders | None = None
@@ -91,6 +105,7 @@ class World:
             auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,
             console=self.console,
+            index=self.index,
             metrics=self.metrics,
         )
 

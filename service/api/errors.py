@@ -9,7 +9,7 @@ from service.archive import Changed
 from service.catalog import CatalogError
 from service.http.problems import RETRY_SOON, Problem
 from service.http.requests import describe_caller
-from service.sessions import UserNotFound
+from service.sessions import NotIndexedInTime, UserNotFound
 from service.store import InvalidName, NotFound, NotRegular, StoreError, StoreUnavailable, Truncated, Unreadable
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ def translate(request: web.BaseRequest, error: Exception) -> Problem | None:
     match error:
         case UserNotFound():
             return Problem(HTTPStatus.NOT_FOUND, "User not found")
+        case NotIndexedInTime():
+            detail = "The files that this selection needs are still being read; try again in a moment."
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=RETRY_SOON)
         case StoreError():
             return _of_store_error(request, error)
         case CatalogError():

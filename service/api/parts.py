@@ -6,7 +6,7 @@ from service.archive import Archives
 from service.catalog import AuditLog, Database, Replica
 from service.config import Settings
 from service.pools import Pool
-from service.sessions import Sessions
+from service.sessions import Indexer, Sessions
 from service.store import SessionStore
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -15,8 +15,10 @@ DATABASE = web.AppKey("database", Database)
 CONFIG_POOL = web.AppKey("config_pool", Pool)
 FILES_POOL = web.AppKey("files_pool", Pool)
 ARCHIVES = web.AppKey("archives", Archives)
+INDEX_POOL = web.AppKey("index_pool", Pool)
 DEFLATE_POOL = web.AppKey("deflate_pool", Pool)
 EXPORT_POOL = web.AppKey("export_pool", Pool)
 REPLICA = web.AppKey("replica", Replica)
+INDEXER = web.AppKey("indexer", Indexer)
 SESSIONS = web.AppKey("sessions", Sessions)
 STORE = web.AppKey("store", SessionStore)

@@ -3,13 +3,19 @@
 from service.catalog.actions import Action, Result
 from service.catalog.audit import AuditLog, AuditRow, Event
 from service.catalog.database import CatalogError, CatalogUncertain, CatalogUnusable, Database, utc
+from service.catalog.index import Facts, FileState, Index, IndexRow
+from service.catalog.merged import SessionRow
 from service.catalog.opening import open_catalog
 from service.catalog.replicas import Replica, Superseded
+from service.catalog.search import SessionSearch, Sort, Totals
+from service.catalog.selection import Selection
+from service.catalog.statement import After
 from service.catalog.usage import Usage, UsageRow
 from service.catalog.users import User, Users
 
 __all__ = [
     "Action",
+    "After",
     "AuditLog",
     "AuditRow",
     "CatalogError",
@@ -17,9 +23,18 @@ __all__ = [
     "CatalogUnusable",
     "Database",
     "Event",
+    "Facts",
+    "FileState",
+    "Index",
+    "IndexRow",
     "Replica",
     "Result",
+    "Selection",
+    "SessionRow",
+    "SessionSearch",
+    "Sort",
     "Superseded",
+    "Totals",
     "Usage",
     "UsageRow",
     "User",

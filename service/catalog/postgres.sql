@@ -24,3 +24,6 @@ CREATE INDEX IF NOT EXISTS audit_log_by_resource ON audit_log (resource text_pat
 CREATE INDEX IF NOT EXISTS audit_log_by_time ON audit_log (timestamp DESC, id DESC);
 CREATE INDEX IF NOT EXISTS usage_by_user_id ON usage_session_summary (user_id);
 CREATE INDEX IF NOT EXISTS usage_by_username ON usage_session_summary (username);
+-- A user's sessions, and the sessions of all users, newest first.
+CREATE INDEX IF NOT EXISTS session_index_by_user ON session_index (user_id, session_file);
+CREATE INDEX IF NOT EXISTS session_index_by_time ON session_index (span_begin DESC, user_id COLLATE "C", session_file COLLATE "C");

@@ -14,7 +14,7 @@ HAS_VERSION = """
     WHERE table_schema = current_schema() AND table_name = 'schema_version'
 """
 
-VERSION = 2  # 1 had no table `schema_version`
+VERSION = 3  # 1 had no table `schema_version`, 2 no `session_index`
 
 
 def prepare_schema(cursor: Cursor, engine: str) -> None:

@@ -43,3 +43,40 @@ CREATE TABLE IF NOT EXISTS audit_log (
 CREATE TABLE IF NOT EXISTS schema_version (
     version INTEGER NOT NULL
 );
+
+-- What the service found in the session files; docs/session-index.md says what each column means. A user's sessions,
+-- one row for each file: `facts_version` is null as long as the file was not read. The span is from `started_at` to
+-- `ended_at`, or else the time of modification. Rows are replaced by deleting and inserting in one transaction, which
+-- DuckDB does right only without a primary key.
+CREATE TABLE IF NOT EXISTS session_index (
+    user_id               VARCHAR NOT NULL,
+    session_file          VARCHAR NOT NULL,
+    size_bytes            BIGINT NOT NULL,
+    modified_ns           BIGINT NOT NULL,
+    modified_at           TIMESTAMP NOT NULL,
+    identity              VARCHAR NOT NULL,
+    revision              BIGINT NOT NULL,
+    facts_version         INTEGER,
+    span_begin            TIMESTAMP NOT NULL,
+    span_end              TIMESTAMP NOT NULL,
+    session_id            VARCHAR,
+    started_at            TIMESTAMP,
+    ended_at              TIMESTAMP,
+    active_seconds        BIGINT,
+    wall_seconds          BIGINT,
+    user_messages         BIGINT,
+    assistant_messages    BIGINT,
+    tool_calls            BIGINT,
+    mcp_calls             BIGINT,
+    subagents             BIGINT,
+    tool_errors           BIGINT,
+    primary_model         VARCHAR,
+    models                VARCHAR,
+    input_tokens          BIGINT,
+    output_tokens         BIGINT,
+    cache_read_tokens     BIGINT,
+    cache_creation_tokens BIGINT,
+    title                 VARCHAR,
+    project               VARCHAR,
+    bad_lines             BIGINT
+);

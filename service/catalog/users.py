@@ -18,6 +18,7 @@ class User:
 USER = Shape(User)
 
 BY_ID = f"SELECT {USER.columns} FROM users WHERE id = $1"
+ALL = f"SELECT {USER.columns} FROM users ORDER BY id"
 BY_EMAIL = "SELECT id FROM users WHERE email = $1"
 ADD = "INSERT INTO users (id, email, name, active, created_at) VALUES ($1, $2, $3, TRUE, CAST($4 AS TIMESTAMP))"
 
@@ -30,6 +31,10 @@ class Users:
         """The user with this id, active or not. Raises CatalogError."""
         rows = await self._database.query(BY_ID, [user_id])
         return USER.decode(rows[0]) if rows else None
+
+    async def all(self) -> list[User]:
+        """Every user, by id. Raises CatalogError."""
+        return [USER.decode(row) for row in await self._database.query(ALL)]
 
     async def add(self, users: Iterable[User]) -> tuple[int, int]:
         """Add those whose id is not there yet, all or none; returns how many were added and how many were there.

@@ -17,6 +17,8 @@ from service.api.parts import (
     DEFLATE_POOL,
     EXPORT_POOL,
     FILES_POOL,
+    INDEX_POOL,
+    INDEXER,
     REPLICA,
     SESSIONS,
     SETTINGS,
@@ -25,7 +27,7 @@ from service.api.parts import (
 from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
 from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
-from service.catalog import AuditLog, CatalogError, Replica, Usage, Users, open_catalog
+from service.catalog import AuditLog, CatalogError, Index, Replica, SessionSearch, Users, open_catalog
 from service.catalog.replicas import BEAT
 from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
@@ -34,10 +36,10 @@ from service.http.access import access_log
 from service.http.problems import problems
 from service.http.proxies import Proxies, locate_clients
 from service.http.requests import OBSERVER, assign_request_id, on_prepare
-from service.pools import Pool
+from service.pools import Pool, settle
 from service.server.metrics import METRICS, Metrics, served
 from service.server.readings import watch_parts
-from service.sessions import Sessions
+from service.sessions import Background, Folders, Indexer, Sessions
 from service.store import open_store
 from service.transfers.admission import ADMISSION, Admission
 from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS, Transfers, refuse_while_stopping
@@ -88,11 +90,13 @@ async def _pools(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     app[CONFIG_POOL] = _pool(app, "config", 1)
     app[FILES_POOL] = _pool(app, "files", settings.storage.threads)
+    app[INDEX_POOL] = _pool(app, "index", 1)
     app[DEFLATE_POOL] = _pool(app, "deflate", settings.exports.threads or len(os.sched_getaffinity(0)))
     app[EXPORT_POOL] = _pool(app, "export", settings.exports.max_concurrent)
     yield
     app[EXPORT_POOL].close()
     app[DEFLATE_POOL].close()
+    app[INDEX_POOL].close()
     app[FILES_POOL].close()
     app[CONFIG_POOL].close()
 
@@ -139,13 +143,22 @@ async def _beat(replica: Replica) -> None:
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     app[STORE] = open_store(settings.storage, app[FILES_POOL])
-    usage = Usage(app[DATABASE])
-    app[SESSIONS] = Sessions(app[USERS], usage, app[STORE], app[FILES_POOL], settings.storage.layouts)
+    folders = Folders(app[USERS], app[STORE], settings.storage.layouts)
+    background = Background(app[INDEX_POOL], lambda: app[TRANSFERS].running > 0)
+    app[INDEXER] = indexer = Indexer(
+        folders, Index(app[DATABASE]), background, app[FILES_POOL], settings.index.patience
+    )
+    app[SESSIONS] = Sessions(app[USERS], folders, SessionSearch(app[DATABASE]), indexer, app[FILES_POOL])
     app[ARCHIVES] = Archives(app[DEFLATE_POOL], app[EXPORT_POOL], app[FILES_POOL])
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
     app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)
+    indexing = asyncio.create_task(indexer.run(settings.index.interval)) if settings.index.enabled else None
     yield
+    background.stop()
+    if indexing is not None:
+        indexing.cancel()
+        await settle(indexing)
 
 
 async def _metrics(app: web.Application) -> AsyncIterator[None]:

@@ -3,7 +3,20 @@
 It knows no HTTP, no SQL and no paths.
 """
 
-from service.sessions.selection import Selection
+from service.catalog import Selection
+from service.sessions.background import Background
+from service.sessions.folders import Folders
+from service.sessions.indexer import Indexer, NotIndexedInTime
 from service.sessions.sessions import Session, Sessions, UserNotFound, UserSessions
 
-__all__ = ["Selection", "Session", "Sessions", "UserNotFound", "UserSessions"]
+__all__ = [
+    "Background",
+    "Folders",
+    "Indexer",
+    "NotIndexedInTime",
+    "Selection",
+    "Session",
+    "Sessions",
+    "UserNotFound",
+    "UserSessions",
+]

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from service.catalog import Facts
 from service.sessions.lines import Block, Line, Message, decode_text
 from service.sessions.stretches import Stretches
 
@@ -19,35 +19,6 @@ SUBAGENTS = ("Task", "Agent")
 OUTPUT = {"local-command-stdout", "local-command-stderr", "bash-stdout", "bash-stderr", "system-reminder"}
 ELEMENT = re.compile(r"\s*<([A-Za-z][\w-]*)>(.*?)</\1>\s*", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Times are aware, in UTC. A text has no control characters. `session_id` is None where no line has one.
-
-    `tool_calls` counts neither `mcp_calls` nor `subagents`; `tool_errors` counts the failures of all three.
-    """
-
-    session_id: str | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    active_seconds: int
-    wall_seconds: int | None
-    user_messages: int
-    assistant_messages: int
-    tool_calls: int
-    mcp_calls: int
-    subagents: int
-    tool_errors: int
-    primary_model: str | None
-    models: tuple[str, ...]
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_creation_tokens: int
-    title: str | None
-    project: str | None
-    bad_lines: int
 
 
 class Tally:

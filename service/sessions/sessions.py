@@ -6,14 +6,16 @@ A `UserSessions` is bound to one user: code that holds one can neither name anot
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from service.catalog import CatalogError, Usage, UsageRow, User, Users, utc
+from service.catalog import CatalogError, Selection, SessionRow, SessionSearch, User, Users, utc
 from service.pools import Pool
-from service.store import Listing, OpenFile, SessionFile, SessionStore, UserFiles, user_directories
+from service.sessions.folders import Folders
+from service.sessions.indexer import Indexer
+from service.store import Listing, OpenFile, SessionFile, UserFiles
 from service.store.layout import email_local
 
 T = TypeVar("T")
@@ -40,45 +42,34 @@ class Session:
     processed: bool
     size_bytes: int | None
     available: bool
+    title: str | None
+    project: str | None
+    models: tuple[str, ...]
 
 
-class ProcessedSessions:
-    """The usage table as lists need it: a table that cannot be read makes every session an unprocessed one."""
+@dataclass(frozen=True, slots=True)
+class UsersSession(Session):
+    """A session with its user."""
 
-    def __init__(self, usage: Usage) -> None:
-        self._usage = usage
-        self.failures = 0  # since the start
-
-    async def page(self, user: User, limit: int, offset: int) -> tuple[frozenset[str], list[UsageRow]]:
-        """All names that the catalog knows for the user, and a page of their rows; none if it cannot be read."""
-        names = (email_local(user.email) or None, user.email or None)
-        try:
-            return await self._usage.page(user.id, names, limit, offset)
-        except CatalogError as error:
-            self.failures += 1
-            log.error(  # noqa: TRY400 - the database's own sentence says all
-                "usage cannot be read, sessions are listed as unprocessed (failure %d since the start): %s",
-                self.failures,
-                error,
-            )
-            return frozenset(), []
+    user_id: str
+    email: str | None
 
 
 class Sessions:
     """All users' sessions; `of` narrows them to one user's."""
 
-    def __init__(self, users: Users, usage: Usage, store: SessionStore, pool: Pool, layouts: tuple[str, ...]) -> None:
+    def __init__(self, users: Users, folders: Folders, search: SessionSearch, indexer: Indexer, pool: Pool) -> None:
         """`pool` is the one for file work."""
         self._users = users
-        self._processed = ProcessedSessions(usage)
-        self._store = store
+        self._folders = folders
+        self._search = search
+        self._indexer = indexer
         self._pool = pool
-        self._layouts = layouts
 
     @property
     def usage_failures(self) -> int:
         """How often the usage table could not be read since the start."""
-        return self._processed.failures
+        return self._search.usage_failures
 
     @asynccontextmanager
     async def of(self, user_id: str) -> AsyncIterator["UserSessions"]:
@@ -86,9 +77,7 @@ class Sessions:
         user = await self._users.find(user_id)
         if user is None:
             raise UserNotFound
-        directories = user_directories(self._layouts, user.id, user.email)
-        open_files = partial(self._store.user_files, directories)
-        sessions = UserSessions(user, open_files, self._processed, self._pool)
+        sessions = UserSessions(user, self._folders, self._search, self._indexer, self._pool)
         try:
             yield sessions
         finally:
@@ -98,13 +87,11 @@ class Sessions:
 class UserSessions:
     """One user's sessions. Made by `Sessions.of`. What works on files raises StoreUnavailable."""
 
-    def __init__(
-        self, user: User, open_files: Callable[[], UserFiles], processed: ProcessedSessions, pool: Pool
-    ) -> None:
-        """`open_files` opens this user's directories and no others."""
+    def __init__(self, user: User, folders: Folders, search: SessionSearch, indexer: Indexer, pool: Pool) -> None:
         self.user = user
-        self.open_files = open_files
-        self._processed = processed
+        self.open_files = partial(folders.open, user)  # opens this user's directories and no others; the caller closes
+        self._refresh = partial(indexer.refresh, [user])
+        self._search = search
         self._pool = pool
         self._opened: UserFiles | None = None
 
@@ -137,8 +124,30 @@ class UserSessions:
 
     async def page(self, limit: int, offset: int) -> tuple[list[Session], int]:
         """A page of the sessions and their number: processed first, each newest first, ties by name."""
-        names, rows = await self._processed.page(self.user, limit, offset)
+        usernames = (email_local(self.user.email) or None, self.user.email or None)
+        try:
+            names, rows = await self._search.page(self.user.id, usernames, limit, offset)
+        except CatalogError as error:
+            log.error("sessions are listed as unprocessed: %s", error)  # noqa: TRY400 - the database's sentence says all
+            names, rows = frozenset[str](), []
         return await self._on_files(lambda files: _merged(files, names, rows, limit, offset))
+
+    async def selected_page(self, selection: Selection, limit: int, offset: int) -> tuple[list[Session], int]:
+        """The same of the sessions that are selected. Raises NotIndexedInTime."""
+        await self._refresh(facts=selection.needs_facts)
+        rows, total = await self._search.selected_page(self.user.id, selection, limit, offset)
+        return await self._on_files(
+            lambda files: [_session(row, files.stat_file(row.session_file)) for row in rows]
+        ), total
+
+    async def selected(self, selection: Selection) -> Listing:
+        """The session files that are selected. Raises NotIndexedInTime."""
+        if not selection.needs_facts:
+            listing = await self.listing()
+            return listing.narrowed(frozenset(selection.session_files)) if selection.session_files else listing
+        await self._refresh(facts=True)
+        names = await self._search.selected_files(replace(selection, user_ids=(self.user.id,)))
+        return (await self.listing()).narrowed(names.get(self.user.id, frozenset()))
 
     async def _on_files(self, work: Callable[[UserFiles], T]) -> T:
         # To its end: directories that it opens after `close` would stay open for ever.
@@ -152,10 +161,10 @@ class UserSessions:
 
 
 def _merged(
-    files: UserFiles, names: frozenset[str], rows: list[UsageRow], limit: int, offset: int
+    files: UserFiles, names: frozenset[str], rows: list[SessionRow], limit: int, offset: int
 ) -> tuple[list[Session], int]:
     others = files.names() - names
-    page = [_processed(row, files.stat_file(row.session_file)) for row in rows]
+    page = [_session(row, files.stat_file(row.session_file)) for row in rows]
     if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
         unprocessed = [file for name in others if (file := files.stat_file(name))]
         unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
@@ -164,21 +173,31 @@ def _merged(
     return page, len(names) + len(others)
 
 
-def _processed(row: UsageRow, file: SessionFile | None) -> Session:
+def _session(row: SessionRow, file: SessionFile | None) -> Session:
     return Session(
-        session_file=row.session_file,
-        session_id=row.session_id,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        active_seconds=row.active_seconds,
-        wall_seconds=row.wall_seconds,
-        tool_calls=row.tool_calls,
-        tool_errors=row.tool_errors,
-        primary_model=row.primary_model,
-        processed=True,
+        **facts_of(row),
         size_bytes=file.size if file else None,
         available=file is not None,
     )
+
+
+def facts_of(row: SessionRow) -> dict[str, Any]:
+    """The fields that a session has from the catalog."""
+    return {
+        "session_file": row.session_file,
+        "session_id": row.session_id or row.session_file.removesuffix(".jsonl"),
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "active_seconds": row.active_seconds,
+        "wall_seconds": row.wall_seconds,
+        "tool_calls": row.tool_calls,
+        "tool_errors": row.tool_errors,
+        "primary_model": row.primary_model,
+        "processed": row.processed,
+        "title": row.title,
+        "project": row.project,
+        "models": row.answered_by,
+    }
 
 
 def _unprocessed(file: SessionFile) -> Session:
@@ -195,4 +214,7 @@ def _unprocessed(file: SessionFile) -> Session:
         processed=False,
         size_bytes=file.size,
         available=True,
+        title=None,
+        project=None,
+        models=(),
     )

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from service.sessions.facts import Facts, Tally
+from service.catalog import Facts
+from service.sessions.facts import Tally
 from service.sessions.lines import FITTING, UNDECODABLE, decode_line, is_json
 
 LONGEST_LINE = 64 * 1024 * 1024  # bytes that are held in memory; a longer line counts as broken

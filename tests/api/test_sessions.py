@@ -42,6 +42,9 @@ async def test_a_processed_session_has_what_the_catalog_and_the_file_know(servic
                 "processed": True,
                 "size_bytes": 48211,
                 "available": True,
+                "title": None,
+                "project": None,
+                "models": [],
             }
         ],
         "pagination": {"limit": 50, "offset": 0, "total": 1},
@@ -64,6 +67,9 @@ async def test_an_unprocessed_session_is_known_by_its_file(service: World) -> No
             "processed": False,
             "size_bytes": 5,
             "available": True,
+            "title": None,
+            "project": None,
+            "models": [],
         }
     ]
 

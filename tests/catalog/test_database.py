@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Result, Usage, User, Users
+from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Result, SessionSearch, User, Users
 from service.catalog.actions import ACTIVITY_READ
 from service.catalog.schema import VERSION
 from tests.catalog.opened import opened
@@ -61,7 +61,7 @@ async def test_tables_with_more_columns_work(database: Database, catalog_url: st
     database.close()
     database = await opened(catalog_url)
     await Users(database).add([User("u", "u@example.com", "U")])
-    names, (late, row) = await Usage(database).page("u", ("u", None), 10, 0)
+    names, (late, row) = await SessionSearch(database).page("u", ("u", None), 10, 0)
     assert names == {"a.jsonl", "b.jsonl"}
     assert row.started_at == datetime(2026, 5, 10, 12, tzinfo=UTC)
     assert late.started_at == datetime.max.replace(tzinfo=UTC), "databases hold times that Python does not"

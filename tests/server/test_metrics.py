@@ -203,7 +203,7 @@ async def test_pools_are_seen_with_what_works_and_what_waits(measured: World, ca
         done = samples[f"session_export_{name}"]["files",] - before[f"session_export_{name}"]["files",]
         assert done == pool.threads + 1, name
     pools = {labels[0] for labels in samples["session_export_pool_threads"]}
-    assert pools == {"config", "files", "deflate", "export", "catalog"}
+    assert pools == {"config", "files", "index", "deflate", "export", "catalog"}
 
 
 async def test_catalog_queries_and_audit_rows_that_fail_are_counted(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.sessions.facts import Facts
+from service.catalog import Facts
 from service.sessions.transcript import Transcript
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.catalog import Facts
 from service.sessions import transcript as module
-from service.sessions.facts import Facts
 from service.sessions.transcript import Transcript
 
 GOOD = b'{"type":"user","message":{"content":"Hello"},"timestamp":"2026-05-10T12:00:00Z"}'

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from service.sessions import Selection
+from service.catalog import Selection
 
 
 def test_the_same_selection_is_the_same_params() -> None:

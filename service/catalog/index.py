@@ -1,0 +1,169 @@
+"""The table `session_index`: what the service found in each user's session files.
+
+Rows are handed to SQL as columns, each a text with a separator that no value holds: DuckDB takes a hundred times as
+long for a parameter that is a list, or for a statement a row.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+from service.catalog.database import Cursor, Database, utc
+
+SEPARATOR = "\x1f"  # in SQL chr(31)
+LINE = "\n"  # before and after each of several models
+FACTS_VERSION = 1  # raised when the facts of the same file become others, so that all files are read again
+
+KNOWN = """
+    SELECT session_file, size_bytes, modified_ns, identity, facts_version
+    FROM session_index
+    WHERE user_id = $1
+"""
+REMOVE = """
+    DELETE FROM session_index
+    WHERE user_id = $1 AND session_file IN (SELECT unnest(string_to_array($2, chr(31))))
+"""
+REMOVE_USERS = """
+    DELETE FROM session_index
+    WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))
+"""
+USERS = "SELECT DISTINCT user_id FROM session_index"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a session file says. Times are aware, in UTC. A text has no control characters.
+
+    `session_id` is None where no line has one. `tool_calls` counts neither `mcp_calls` nor `subagents`; `tool_errors`
+    counts the failures of all three.
+    """
+
+    session_id: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    active_seconds: int
+    wall_seconds: int | None
+    user_messages: int
+    assistant_messages: int
+    tool_calls: int
+    mcp_calls: int
+    subagents: int
+    tool_errors: int
+    primary_model: str | None
+    models: tuple[str, ...]
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_creation_tokens: int
+    title: str | None
+    project: str | None
+    bad_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What a file looked like: bytes, nanoseconds since the epoch, and the store's `identity` in hex."""
+
+    size_bytes: int
+    modified_ns: int
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """A session file of a user. `facts` are None as long as it was not read."""
+
+    session_file: str
+    state: FileState
+    facts: Facts | None
+
+
+TEXTS = {"session_file", "identity", "session_id", "primary_model", "models", "title", "project"}
+TIMES = {"modified_at", "span_begin", "span_end", "started_at", "ended_at"}  # all else are numbers
+COLUMNS = (
+    *("session_file", "size_bytes", "modified_ns", "modified_at", "identity", "span_begin", "span_end"),
+    "facts_version",
+    *(field.name for field in fields(Facts)),
+)
+
+
+def _column(number: int, name: str) -> str:
+    """The values of a column, from the parameter of that number."""
+    kind = "VARCHAR" if name in TEXTS else "TIMESTAMP" if name in TIMES else "BIGINT"
+    return f"CAST(nullif(unnest(string_to_array(${number}, chr(31))), '') AS {kind})"
+
+
+ADD = f"""
+    INSERT INTO session_index (user_id, revision, {", ".join(COLUMNS)})
+    SELECT $1, CAST($2 AS BIGINT), {", ".join(_column(number, name) for number, name in enumerate(COLUMNS, 3))}
+"""
+
+
+class Index:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def known(self, user_id: str) -> dict[str, tuple[FileState, bool]]:
+        """The user's files as they were indexed, by name, and whether each was read for its facts.
+
+        Raises CatalogError.
+        """
+        rows = await self._database.query(KNOWN, [user_id])
+        return {
+            row["session_file"]: (
+                FileState(row["size_bytes"], row["modified_ns"], row["identity"]),
+                row["facts_version"] == FACTS_VERSION,
+            )
+            for row in rows
+        }
+
+    async def replace(self, user_id: str, rows: Sequence[IndexRow], gone: Iterable[str] = ()) -> None:
+        """Put these rows in the place of those of the same files, and forget the files that are gone.
+
+        Raises CatalogError.
+        """
+        removed = SEPARATOR.join([*(row.session_file for row in rows), *gone])
+        columns = [SEPARATOR.join(column) for column in zip(*map(_texts, rows), strict=True)]
+        revision = time.time_ns()
+
+        def work(cursor: Cursor) -> None:
+            with cursor.transaction():
+                cursor.query(REMOVE, [user_id, removed])
+                if columns:
+                    cursor.query(ADD, [user_id, revision, *columns])
+
+        await self._database.run(work)
+
+    async def forget_users_except(self, user_ids: Iterable[str]) -> None:
+        """Forget what nobody's is any more. Raises CatalogError."""
+        kept = set(user_ids)
+        gone = [row["user_id"] for row in await self._database.query(USERS) if row["user_id"] not in kept]
+        if gone:
+            await self._database.query(REMOVE_USERS, [SEPARATOR.join(gone)])
+
+
+def _texts(row: IndexRow) -> list[str]:
+    """A row's values in the order of COLUMNS, as text; an empty text is NULL."""
+    state, facts = row.state, row.facts
+    modified_at = utc(state.modified_ns // 1000)
+    values: list[object] = [row.session_file, state.size_bytes, state.modified_ns, modified_at, state.identity]
+    if facts is None:
+        unread = {"tool_calls": 0, "tool_errors": 0}
+        values += [modified_at, modified_at, None, *(unread.get(field.name) for field in fields(Facts))]
+    else:
+        span = [facts.started_at or modified_at, facts.ended_at or modified_at]
+        values += [*span, FACTS_VERSION, *(getattr(facts, field.name) for field in fields(Facts))]
+    return [_text(value) for value in values]
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        case tuple():  # so that a model is found as a whole, between two line ends
+            return "".join([LINE, *(f"{model}{LINE}" for model in value)]) if value else ""
+        case _:
+            return str(value)

@@ -1,0 +1,74 @@
+"""Statements about sessions: the text of what is sought, and its parameters."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from service.catalog.index import LINE, SEPARATOR
+from service.catalog.merged import sessions_sql
+from service.catalog.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Where a page begins: behind the session that is the last of the page before."""
+
+    key: datetime | int
+    user_id: str
+    session_file: str
+
+
+class Statement:
+    """The text of a statement in the making, with its parameters."""
+
+    def __init__(self, *, with_usage: bool) -> None:
+        self.parameters: list[object] = []
+        self._with_usage = with_usage
+
+    def bind(self, value: object) -> str:
+        """How the value is written in the text."""
+        if isinstance(value, datetime):
+            self.parameters.append(value.astimezone(UTC).replace(tzinfo=None))
+            return f"CAST(${len(self.parameters)} AS TIMESTAMP)"
+        self.parameters.append(value)
+        return f"${len(self.parameters)}"
+
+    def sessions(self, user_ids: Sequence[str]) -> str:
+        """All sessions of these users, or of all users."""
+        if not user_ids:
+            return sessions_sql(lambda _: "TRUE", with_usage=self._with_usage)
+        ids = self.bind(SEPARATOR.join(user_ids))
+        return sessions_sql(lambda column: _is_any(column, ids), with_usage=self._with_usage)
+
+    def condition(self, selection: Selection, after: After | None = None, key: str = "") -> str:
+        """What a selection demands of a session, and of one that comes after another."""
+        return " AND ".join(["TRUE", *_conditions(selection, self.bind), *_after(after, key, self.bind)])
+
+
+def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator[str]:
+    if selection.session_files:
+        yield _is_any("session_file", bind(SEPARATOR.join(selection.session_files)))
+    if selection.since:
+        yield f"span_end >= {bind(selection.since)}"
+    if selection.until:
+        yield f"span_begin < {bind(selection.until)}"
+    if selection.models:
+        answered = [f"strpos(models, {bind(f'{LINE}{model}{LINE}')}) > 0" for model in selection.models]
+        yield f"({' OR '.join([*answered, _is_any('primary_model', bind(SEPARATOR.join(selection.models)))])})"
+    if selection.errors:
+        yield "tool_errors > 0"
+    if selection.q:
+        searched = "lower(concat_ws(chr(10), session_file, session_id, title, project))"
+        yield f"strpos({searched}, lower({bind(selection.q)})) > 0"
+
+
+def _after(after: After | None, key: str, bind: Callable[[object], str]) -> Iterator[str]:
+    if after is not None:
+        place, user, name = bind(after.key), bind(after.user_id), bind(after.session_file)
+        later = f'(user_id > {user} OR (user_id = {user} AND session_file > {name} COLLATE "C"))'
+        yield f"({key} < {place} OR ({key} = {place} AND {later}))"
+
+
+def _is_any(column: str, values: str) -> str:
+    """The condition that the column has one of the values, which are one parameter."""
+    return f"{column} IN (SELECT unnest(string_to_array({values}, chr(31))))"

@@ -1,0 +1,269 @@
+"""The index follows the files: what came, grew, was replaced or is gone, broken or not to be read."""
+
+import asyncio
+import logging
+import os
+import time
+from typing import Any
+
+import pytest
+
+from service.api.parts import INDEXER
+from service.catalog import User
+from service.config import Index
+from service.sessions import transcript
+from tests.transcript import lines, session
+from tests.world import World, assert_problem
+
+ANSWER = {"type": "assistant", "message": {"model": "opus"}, "timestamp": "2026-05-10T12:30:00Z"}
+
+
+async def indexed(world: World) -> dict[str, dict[str, Any]]:
+    """Alice's rows after a round, by name."""
+    await world.app[INDEXER].round()
+    rows = await world.sql("SELECT * FROM session_index WHERE user_id = 'u-1'")
+    return {row["session_file"]: row for row in rows}
+
+
+async def listed(world: World, query: str = "") -> list[dict[str, Any]]:
+    answer = await world.get(f"u-1/sessions{query}")
+    assert answer.status == 200, answer.body
+    rows: list[dict[str, Any]] = answer.json["rows"]
+    return rows
+
+
+async def test_the_background_finds_the_facts_and_the_list_shows_them(world: World) -> None:
+    world.index = Index(interval=1)
+    world.file("a.jsonl", session(error=True))
+    await world.start()
+    while not (rows := await listed(world))[0]["processed"]:
+        await asyncio.sleep(0.05)
+    assert rows == [
+        {
+            "session_file": "a.jsonl",
+            "session_id": "s-1",
+            "started_at": "2026-05-10T12:00:00+00:00",
+            "ended_at": "2026-05-10T12:05:00+00:00",
+            "active_seconds": 300,
+            "wall_seconds": 300,
+            "tool_calls": 1,
+            "tool_errors": 1,
+            "primary_model": "opus",
+            "processed": True,
+            "size_bytes": len(session(error=True)),
+            "available": True,
+            "title": "Fix the tests",
+            "project": "shop",
+            "models": ["opus"],
+        }
+    ]
+
+
+async def test_usage_wins_and_the_index_says_what_usage_does_not(service: World) -> None:
+    service.file("a.jsonl", session(error=True))
+    await service.add_usage("alice/a.jsonl", session_id="other", tool_errors=7, primary_model="claude")
+    await indexed(service)
+    (row,) = await listed(service)
+    assert (row["session_id"], row["tool_errors"], row["wall_seconds"], row["ended_at"]) == ("other", 7, 300, None)
+    assert (row["primary_model"], row["models"], row["title"]) == ("claude", ["opus"], "Fix the tests")
+
+
+async def test_processed_come_first_and_paging_is_stable(service: World) -> None:
+    for number in range(4):
+        moment = f"2026-05-1{number}T12:00:00Z"
+        service.file(f"{number}.jsonl", session(began=moment, ended=moment))
+    service.file("empty.jsonl", b"")
+    await service.add_usage("gone.jsonl")
+    await indexed(service)
+    service.file("new.jsonl", session())
+    expected = ["3", "2", "1", "0", "gone", "empty", "new"]
+    assert [row["session_file"].removesuffix(".jsonl") for row in await listed(service)] == expected
+    pages = [await listed(service, f"?limit=2&offset={offset}") for offset in range(0, 8, 2)]
+    assert [row["session_file"].removesuffix(".jsonl") for page in pages for row in page] == expected
+
+
+async def test_what_came_grew_was_replaced_or_is_gone_is_found_in_the_next_round(service: World) -> None:
+    grown, replaced, gone = (service.file(f"{name}.jsonl", session()) for name in ("grown", "replaced", "gone"))
+    before = await indexed(service)
+    assert {row["wall_seconds"] for row in before.values()} == {300}
+
+    with grown.open("ab") as file:
+        file.write(lines(ANSWER))
+    service.file("new", session(title="Another")).replace(replaced)
+    gone.unlink()
+    service.file("came.jsonl", session())
+    after = await indexed(service)
+    assert after.keys() == {"grown.jsonl", "replaced.jsonl", "came.jsonl"}
+    assert (after["grown.jsonl"]["wall_seconds"], after["grown.jsonl"]["assistant_messages"]) == (1800, 2)
+    assert after["replaced.jsonl"]["title"] == "Another"
+
+
+async def test_a_large_file_that_grew_is_read_from_where_it_ended(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = service.file("a.jsonl", session() + lines({"type": "user", "x": "x" * 2_000_000}))
+    await indexed(service)
+    taken: list[int] = []
+    feed = transcript.Transcript.feed
+
+    def note(self: transcript.Transcript, data: bytes) -> None:
+        taken.append(len(data))
+        feed(self, data)
+
+    monkeypatch.setattr(transcript.Transcript, "feed", note)
+    for number in range(1, 4):
+        with path.open("ab") as file:
+            file.write(lines(ANSWER))
+        assert (await indexed(service))["a.jsonl"]["assistant_messages"] == 1 + number
+    assert sum(taken) == 3 * len(lines(ANSWER))
+
+
+async def test_an_unchanged_file_is_never_read_again_not_even_after_a_restart(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.file("a.jsonl", session())
+    before = await indexed(service)
+    await service.stop()
+    monkeypatch.setattr(transcript.Transcript, "feed", None)
+    await service.start()
+    assert await indexed(service) == before
+
+
+async def test_a_file_that_cannot_be_read_is_logged_once_and_found_once_it_can(
+    service: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.file("good.jsonl", session())
+    path = service.file("bad.jsonl", session())
+    opened = os.open
+
+    def refuse(name: Any, *args: Any, **kwargs: Any) -> int:
+        if name == "bad.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return opened(name, *args, **kwargs)
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(os, "open", refuse)
+        for _ in range(3):
+            rows = await indexed(service)
+    assert rows["good.jsonl"]["title"] == "Fix the tests"
+    assert rows["bad.jsonl"]["facts_version"] is None
+    assert [record.message for record in caplog.records if "bad.jsonl" in record.message] == [
+        "index: bad.jsonl of user 'u-1': The file cannot be read. [Errno 13] Permission denied"
+    ]
+    assert path.exists()
+    assert (await indexed(service))["bad.jsonl"]["title"] == "Fix the tests"
+
+
+async def test_a_directory_that_vanishes_takes_its_rows_along(service: World) -> None:
+    path = service.file("a.jsonl", session())
+    assert await indexed(service)
+    path.unlink()
+    path.parent.rmdir()
+    assert await indexed(service) == {}
+
+
+async def test_a_directory_that_vanishes_while_it_is_read_is_no_failure(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = service.file("a.jsonl", session())
+    indexer = service.app[INDEXER]
+    read = indexer._reader.read
+
+    def vanish(*args: Any) -> Any:
+        path.unlink()
+        path.parent.rmdir()
+        return read(*args)
+
+    monkeypatch.setattr(indexer._reader, "read", vanish)
+    await indexed(service)
+    monkeypatch.undo()
+    assert await indexed(service) == {}
+
+
+async def test_users_have_the_rows_of_their_own_directories(service: World) -> None:
+    service.file("a.jsonl", session(), folder="bob")
+    service.file("b.jsonl", session(), folder="nobody")
+    await service.add_users(User("u-2", "bob@example.com", "Bob"))
+    await service.app[INDEXER].round()
+    rows = await service.sql("SELECT user_id, session_file FROM session_index")
+    assert rows == [{"user_id": "u-2", "session_file": "a.jsonl"}]
+    await service.sql("UPDATE users SET email = 'robert@example.com' WHERE id = 'u-2'")
+    await service.app[INDEXER].round()
+    assert await service.sql("SELECT user_id, session_file FROM session_index") == []
+
+
+async def test_facts_of_an_older_version_are_found_anew(service: World) -> None:
+    service.file("a.jsonl", session())
+    await indexed(service)
+    await service.sql("UPDATE session_index SET facts_version = 0, title = 'old'")
+    await service.stop()
+    await service.start()
+    assert (await indexed(service))["a.jsonl"]["title"] == "Fix the tests"
+
+
+async def test_many_files_in_a_directory_are_all_read(service: World) -> None:
+    folder = service.root / "alice"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / f"{number}.jsonl").touch()
+    rows = await indexed(service)
+    assert len(rows) == 1000
+    assert {row["facts_version"] for row in rows.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("since=2026-05-11", ["b", "late"]),
+        ("until=2026-05-11", ["a"]),
+        ("since=2026-05-10T12:05:00Z&until=2026-05-10T12:06:00Z", ["a"]),
+        ("since=2026-05-10T12:05:01Z&until=2026-05-10T12:06:00Z", []),
+        ("until=2026-05-10T12:00:00Z", []),
+        ("model=sonnet", ["b"]),
+        ("model=opus&model=sonnet", ["b", "a"]),
+        ("model=op", []),
+        ("errors=true", ["b"]),
+        ("q=LOGIN", ["b"]),
+        ("q=shop", ["b", "a"]),
+        ("q=100%25", []),
+        ("q=late.json", ["late"]),
+        ("session_file=a.jsonl&session_file=nothing.jsonl", ["a"]),
+        ("session_file=a.jsonl&errors=true", []),
+    ],
+)
+async def test_a_selection_finds_what_came_a_moment_ago(service: World, query: str, names: list[str]) -> None:
+    service.file("a.jsonl", session())
+    await indexed(service)
+    service.file(
+        "b.jsonl", session(title="The login", began="2026-05-12", ended="2026-05-12", model="sonnet", error=True)
+    )
+    service.file("late.jsonl", b"", mtime=1_800_000_000)
+    answer = await service.get(f"u-1/sessions?{query}")
+    assert [row["session_file"].removesuffix(".jsonl") for row in answer.json["rows"]] == names
+    assert answer.json["pagination"]["total"] == len(names)
+
+
+async def test_usage_is_selected_by_as_well(service: World) -> None:
+    service.file("a.jsonl", session())
+    await service.add_usage("a.jsonl", tool_errors=3, primary_model="claude")
+    assert [row["tool_errors"] for row in await listed(service, "?errors=true&model=claude")] == [3]
+
+
+async def test_what_takes_too_long_to_read_is_503_and_nothing_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.index = Index(enabled=False, patience=0.2)
+    await world.start()
+    world.file("a.jsonl", session() * 1000)
+    monkeypatch.setattr("service.sessions.reading.BLOCK", 100)
+    feed = transcript.Transcript.feed
+
+    def slowly(self: transcript.Transcript, data: bytes) -> None:
+        time.sleep(0.01)
+        feed(self, data)
+
+    monkeypatch.setattr(transcript.Transcript, "feed", slowly)
+    answer = await world.get("u-1/sessions?errors=true")
+    assert_problem(answer, 503)
+    assert answer.headers["Retry-After"]
+    assert (await world.get("u-1/sessions")).status == 200
