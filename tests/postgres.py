@@ -13,15 +13,19 @@ from urllib.parse import quote
 import pytest
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
-SETTINGS = "listen_addresses=127.0.0.1 fsync=off max_connections=200 shared_buffers=64MB log_statement=none"
+SETTINGS = "listen_addresses=127.0.0.1 max_connections=200 shared_buffers=64MB log_statement=none"
 
 
 class Postgres:
-    """A server in a directory of its own. As root it runs as the user nobody, since PostgreSQL refuses root."""
+    """A server in a directory of its own; `durable` if what it commits must survive a loss of power.
 
-    def __init__(self) -> None:
+    As root it runs as the user nobody, since PostgreSQL refuses root.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         if BIN is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
             pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        self._durable = durable
         self._home = Path(tempfile.mkdtemp(prefix="session-export-postgres-"))
         self._data = self._home / "data"
         if os.geteuid() == 0:
@@ -36,7 +40,7 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-p {self.port} -c unix_socket_directories={self._home} "
-        options += " ".join(f"-c {setting}" for setting in SETTINGS.split())
+        options += " ".join(f"-c {setting}" for setting in [f"fsync={self._durable}", *SETTINGS.split()])
         self._run("pg_ctl", "-w", "-l", str(self._home / "log"), "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:

@@ -260,4 +260,9 @@ def _why_unusable(path: Path, error: Exception) -> str:
         return f"catalog {path}: another process holds it: PID {holder[2]}, {holder[1]}; stop that one first"
     if "not a valid DuckDB database file" in text:
         return f"catalog {path}: not a DuckDB database file; move it away, or set catalog.url to another"
+    if "we can only read versions" in text:
+        return (
+            f"catalog {path}: made by a newer DuckDB than {duckdb.__version__}, which is installed; install the newer "
+            "one again, such as pip install 'duckdb>=2'"
+        )
     return f"catalog {path}: cannot be opened or made: {_sentence(error)}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.bench.catalog import catalog
 from tests.bench.client import client
 from tests.bench.corpora import Corpora
+from tests.bench.engines import engines
 from tests.bench.exports import exports
 from tests.bench.first_byte import first_byte
 from tests.bench.index import index
@@ -37,6 +38,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "single": single,
     "overhead": overhead,
     "catalog": catalog,
+    "engines": engines,
     "client": client,
 }
 LIBRARIES = ("aiohttp", "aiofiles", "stream-zip", "zipstream-ng", "isal", "zlib-ng", "duckdb", "uvloop")

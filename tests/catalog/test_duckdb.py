@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Replica, Result
@@ -89,6 +90,22 @@ async def test_what_a_server_of_version_1_left_is_interrupted_and_nothing_else(
         rows = await again.query("SELECT correlation_id FROM audit_log WHERE result = 'interrupted'")
         assert sorted(str(row["correlation_id"]) for row in rows) == list(map(str, expected))
         again.close()
+
+
+async def test_a_catalog_of_a_newer_duckdb_is_told_apart_from_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what 1.5.6 says of a catalog that 2.0.1 made."""
+
+    def refusing(*_: object, **__: object) -> None:
+        raise duckdb.IOException(
+            "IO Error: Trying to read a database file with version number 69, but we can only read versions between 64 "
+            "and 68. The database file was created with a newer version of DuckDB."
+        )
+
+    monkeypatch.setattr("service.catalog.duckdb.duckdb.connect", refusing)
+    with pytest.raises(CatalogUnusable, match=f"made by a newer DuckDB than {duckdb.__version__}"):
+        await opened(str(tmp_path / "catalog.duckdb"))
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "directory", "under a file"])
