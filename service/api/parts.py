@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from service.api.readiness import Readiness
 from service.archive import Archives
 from service.catalog import AuditLog, Database, Replica
 from service.config import Settings
@@ -18,6 +19,7 @@ ARCHIVES = web.AppKey("archives", Archives)
 INDEX_POOL = web.AppKey("index_pool", Pool)
 DEFLATE_POOL = web.AppKey("deflate_pool", Pool)
 EXPORT_POOL = web.AppKey("export_pool", Pool)
+READINESS = web.AppKey("readiness", Readiness)
 REPLICA = web.AppKey("replica", Replica)
 INDEXER = web.AppKey("indexer", Indexer)
 SESSIONS = web.AppKey("sessions", Sessions)

@@ -19,11 +19,13 @@ from service.api.parts import (
     FILES_POOL,
     INDEX_POOL,
     INDEXER,
+    READINESS,
     REPLICA,
     SESSIONS,
     SETTINGS,
     STORE,
 )
+from service.api.readiness import Readiness
 from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
 from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
@@ -153,6 +155,8 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
     app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)
+    checks = {"catalog": app[REPLICA].check, "store": lambda: app[FILES_POOL].run(app[STORE].check)}
+    app[READINESS] = Readiness(checks)
     indexing = asyncio.create_task(indexer.run(settings.index.interval)) if settings.index.enabled else None
     yield
     background.stop()
@@ -167,11 +171,12 @@ async def _metrics(app: web.Application) -> AsyncIterator[None]:
         yield
         return
     watch_parts(metrics, app)
-    watching = asyncio.create_task(metrics.watch_loop())
+    watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(app[READINESS].watch())]
     async with served(metrics, settings.host, settings.port) as url:
         log.info("metrics at %s", url)
         yield
-    watching.cancel()
+    for task in watching:
+        task.cancel()
 
 
 async def _progress(app: web.Application) -> AsyncIterator[None]:

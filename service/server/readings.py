@@ -1,8 +1,10 @@
 """What the parts count anyway, under the names that the metrics give it."""
 
+from functools import partial
+
 from aiohttp import web
 
-from service.api.parts import AUDIT, SESSIONS, SETTINGS
+from service.api.parts import AUDIT, READINESS, SESSIONS, SETTINGS
 from service.server.metrics import Metrics
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS
@@ -11,6 +13,9 @@ from service.transfers.transfer import TRANSFERS
 def watch_parts(metrics: Metrics, app: web.Application) -> None:
     """Read them whenever the metrics are fetched."""
     admission, audit, sessions, transfers = app[ADMISSION], app[AUDIT], app[SESSIONS], app[TRANSFERS]
+    answering = app[READINESS].answers
+    for part in app[READINESS].parts:
+        metrics.gauge("part_answers", "Whether the part answered the last check.", partial(answering, part), part=part)
     slots = app[SETTINGS].exports.max_concurrent
     metrics.gauge("exports_limit", "Exports that may run at once.", lambda: slots)
     metrics.gauge("exports_running", "Exports that have a slot.", lambda: admission.running)

@@ -30,7 +30,7 @@ async def test_readyz_names_the_catalog_when_it_does_not_answer(service: World) 
 
 async def test_readyz_does_not_wait_for_a_store_that_hangs(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr("service.api.health.PATIENCE", 0.01)
+    monkeypatch.setattr("service.api.readiness.PATIENCE", 0.01)
     blocked = [service.app[FILES_POOL].run(release.wait, 30) for _ in range(service.app[FILES_POOL].threads)]
     assert_problem(await service.get("/readyz", token=None), 503, "Not answering: store.")
     release.set()

@@ -50,6 +50,13 @@ async def fetched(service: World, caplog: pytest.LogCaptureFixture) -> Samples:
     return samples
 
 
+async def test_a_part_that_does_not_answer_is_seen(measured: World, caplog: pytest.LogCaptureFixture) -> None:
+    measured.root.rmdir()
+    await measured.get("/readyz", token=None)
+    parts = (await fetched(measured, caplog))["session_export_part_answers"]
+    assert parts == {("catalog",): 1, ("store",): 0}
+
+
 async def test_requests_are_counted_by_route_and_status(measured: World, caplog: pytest.LogCaptureFixture) -> None:
     measured.file("a.jsonl")
     await measured.get("/healthz")
