@@ -4,6 +4,7 @@ import click
 
 from service import __version__
 from service.cli.commands.audit import activity
+from service.cli.commands.catalog import catalog
 from service.cli.commands.demo import demo
 from service.cli.commands.doctor import doctor
 from service.cli.commands.download import download
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (list_sessions, download, export, verify, activity, doctor, serve, token, users, demo):
+for command in (list_sessions, download, export, verify, activity, doctor, serve, token, users, catalog, demo):
     main.add_command(command)

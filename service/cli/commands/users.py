@@ -20,7 +20,7 @@ def import_users(file: Path, config: Path | None) -> None:
     """Add users from a CSV FILE with the header id,email,name.
 
     A user whose id is in the catalog stays as it is. If one line is wrong, no user is added. The service must not be
-    running: a DuckDB file belongs to one process at a time.
+    running on a DuckDB file, which belongs to one process at a time.
     """
     from service.cli.user_import import import_file  # noqa: PLC0415
     from service.config import load_settings  # noqa: PLC0415
