@@ -228,6 +228,15 @@ class Index(Section):
     )
 
 
+class Links(Section):
+    secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs links, at least 32 characters. Empty: made at the start, so that a restart ends all links.",
+    )
+    longest: int = Field(86400, ge=1, le=31_536_000, description="Seconds for which a link may be good.")
+
+
 class Metrics(Section):
     host: str = Field("127.0.0.1", min_length=1, description="Address on which Prometheus may fetch /metrics.")
     port: int | None = Field(
@@ -276,6 +285,7 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     auth: Auth = Auth()
     exports: Exports = Exports()
+    links: Links = Links()
     console: Console = Console()
     index: Index = Index()
     metrics: Metrics = Metrics()

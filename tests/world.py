@@ -24,6 +24,7 @@ from service.config import (
     Exports,
     Index,
     Jwt,
+    Links,
     Metrics,
     ProxyHeaders,
     Server,
@@ -86,6 +87,7 @@ class World:
         self.server = Server(shutdown_timeout=1)
         self.metrics = Metrics()
         self.index = Index(enabled=False)  # what tests see does not depend on how far the background is
+        self.links = Links()
         self.console = Console()
         self.jwt: Jwt | None = None
         self.proxy: ProxyHeaders | None = None
@@ -104,6 +106,7 @@ class World:
             catalog=Catalog(url=self.catalog_url),
             auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,
+            links=self.links,
             console=self.console,
             index=self.index,
             metrics=self.metrics,

@@ -6,11 +6,12 @@ from aiohttp import web
 
 from service.api.parts import AUDIT
 from service.auth import USERS
-from service.catalog import CatalogError, Event, Result
+from service.catalog import CatalogError
 from service.catalog.actions import ACTIVITY_READ
 from service.http.pages import PageQuery, page_response
-from service.http.requests import ACTOR, REQUEST_ID, client_of
 from service.sessions import UserNotFound
+from service.transfers.events import event_of
+from service.transfers.record import Entry
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +31,8 @@ async def list_activity(request: web.Request) -> web.Response:
 
 
 async def _note_access(request: web.Request, user_id: str, query: PageQuery, row_count: int) -> None:
-    client = client_of(request)
-    event = Event(
-        user_id=request[ACTOR].user_id,
-        action=ACTIVITY_READ,
-        resource=f"users/{user_id}/activity",
-        params={"target_user_id": user_id, "limit": query.limit, "offset": query.offset, "row_count": row_count},
-        result=Result.SUCCESS,
-        correlation_id=request[REQUEST_ID],
-        client_ip=client.ip,
-        client_kind=client.kind,
-    )
+    params = {"target_user_id": user_id, "limit": query.limit, "offset": query.offset, "row_count": row_count}
+    event = event_of(request, ACTIVITY_READ, Entry(f"users/{user_id}/activity", params))
     try:
         await request.app[AUDIT].write(event)
     except CatalogError as error:

@@ -2,17 +2,25 @@
 
 from aiohttp import web
 
-from service.api import activity, doctor, download, export, health, sessions
+from service.api import activity, doctor, download, export, health, links, me, sessions
 from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
 
 # What anybody may call. The guard lets only admins in to everything else, to paths that do not exist as well.
-OPEN_ROUTES = HEALTH | {"/openapi.json", "/docs", "/docs/{asset}"}
+OPEN_ROUTES = HEALTH | {"/openapi.json", "/docs", "/docs/{asset}", "/api/links/{token}"}
 
 USER = "/api/admin/users/{user_id:[^/]+}"
 # Any text may stand for the file's name, separators too: the handler answers 400 for those, not 404.
 SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
+
+# What a link can give: downloads and exports, as in links.TARGET, and nothing else.
+LINK_ROUTES = frozenset(
+    {
+        "/api/admin/users/{user_id}/sessions/download-all",
+        "/api/admin/users/{user_id}/sessions/{session_file}/download",
+    }
+)
 
 
 def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
@@ -34,6 +42,11 @@ def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
         ("HEAD", f"{SESSION}/download", download.head_download),
         ("GET", f"{USER}/activity", activity.list_activity),
         ("HEAD", f"{USER}/activity", activity.list_activity),
+        ("GET", "/api/admin/me", me.get_me),
+        ("HEAD", "/api/admin/me", me.get_me),
+        ("POST", "/api/admin/links", links.make_link),
+        ("GET", "/api/links/{token}", links.reject_link),
+        ("HEAD", "/api/links/{token}", links.reject_link),
         ("GET", "/openapi.json", reference.document),
         ("HEAD", "/openapi.json", reference.document),
         ("GET", "/docs", reference.page),

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from service.auth.authentication import AUTHENTICATION
 from service.auth.method import Refused, Unauthenticated
 from service.catalog import Users
+from service.http.links import LINK, Link, NoSuchLink
 from service.http.requests import ACTOR, Actor, client_of, route_pattern
 
 log = logging.getLogger(__name__)
@@ -20,15 +21,20 @@ log = logging.getLogger(__name__)
 USERS = web.AppKey("users", Users)
 
 
-def guard(open_routes: Container[str]) -> Middleware:
-    """The middleware that lets only admins in. `open_routes` are the patterns of the routes that are open to everybody.
+def guard(open_routes: Container[str], link_routes: Container[str]) -> Middleware:
+    """The middleware that lets only admins in. `open_routes` are the patterns of the routes that are open to everybody,
+    `link_routes` those that a link can give.
 
-    Unauthenticated paths are closed too, so that without a token they do not differ from existing ones.
+    Unknown paths are closed too, so that without a token they do not differ from existing ones.
     """
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not await _is_open(request, open_routes):
+        if link := request.get(LINK):
+            if route_pattern(request) not in link_routes:
+                raise NoSuchLink
+            request[ACTOR] = await _maker(request, link)
+        elif not await _is_open(request, open_routes):
             try:
                 request[ACTOR] = await _admin(request)
             except Refused as refused:
@@ -56,6 +62,14 @@ async def _admin(request: web.Request) -> Actor:
     if not actor.admin:
         raise Refused(HTTPStatus.FORBIDDEN, f"user {actor.user_id!r} is not an admin")
     return actor
+
+
+async def _maker(request: web.Request, link: Link) -> Actor:
+    """The maker of a link, in whose name it is used. Raises NoSuchLink if they are inactive now, or CatalogError."""
+    user = await request.app[USERS].find(link.user_id)
+    if user is not None and not user.active:
+        raise NoSuchLink
+    return Actor(link.user_id, "link", admin=True, via="link")
 
 
 def _log_refusal(request: web.Request, refused: Refused) -> None:

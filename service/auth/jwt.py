@@ -31,7 +31,7 @@ class JwtVerifier:
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"JWT: {str(error)[:200]}") from error
         user_id = valid_user_id(claims[self.settings.user_claim])
-        return Actor(user_id, "JWT", _has_value(claims, self.settings.admin_claim, self.settings.admin_value))
+        return Actor(user_id, "JWT", _has_value(claims, self.settings.admin_claim, self.settings.admin_value), "jwt")
 
     async def _claims(self, token: str) -> dict[str, Any]:
         """The claims of a token whose signature and validity were verified. Raises PyJWTError."""

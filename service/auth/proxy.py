@@ -23,7 +23,7 @@ class ProxyAuthentication:
         if not user_id:
             return None
         groups = [group.strip() for group in _single_value(request, self._settings.groups_header).split(",")]
-        return Actor(valid_user_id(user_id), "proxy", self._settings.admin_group in groups)
+        return Actor(valid_user_id(user_id), "proxy", self._settings.admin_group in groups, "proxy")
 
     @property
     def headers(self) -> tuple[str, str]:

@@ -26,7 +26,7 @@ class StaticTokens:
             return None
         if _has_expired(found):
             raise Unauthenticated(f"token {found.name!r} has expired")
-        return Actor(found.user_id, found.name, found.admin)
+        return Actor(found.user_id, found.name, found.admin, "token")
 
     def __str__(self) -> str:
         tokens = [token for _, token in self._tokens]

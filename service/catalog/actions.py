@@ -46,6 +46,7 @@ EXPORT = Action(
 )
 DOWNLOAD = Action("session_download", kind="download", counted=("bytes_sent",))
 ACTIVITY_READ = Action("admin.user_activity_read")
+LINK_MADE = Action("admin.link_made")
 
 TRANSFERS = (EXPORT, DOWNLOAD)
 KINDS = tuple(action.kind for action in TRANSFERS if action.kind)

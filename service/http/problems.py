@@ -7,10 +7,13 @@ import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, LooseHeaders, Middleware
 from pydantic import ValidationError
+
+from service.http.requests import sent_url
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ def problems(translate: Callable[[web.BaseRequest, Exception], Problem | None]) 
             if problem is None:
                 log.exception("unexpected error")
                 problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)
-            return problem_response(request.rel_url.raw_path, problem)
+            return problem_response(sent_url(request).raw_path, problem)
 
     return rendered
 
@@ -85,19 +88,25 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case ValidationError():
-            return invalid_query(error)
+            return invalid_request(error, "query")
         case web.HTTPException():
             return _of_http_exception(error)
     return None
 
 
-def invalid_query(error: ValidationError) -> Problem:
-    """422 with an error for each invalid parameter."""
-    errors = [
-        {"loc": ["query", *mistake["loc"]], "msg": mistake["msg"], "type": mistake["type"]}
-        for mistake in error.errors()
-    ]
-    names = ", ".join(dict.fromkeys(str(mistake["loc"][-1]) for mistake in errors))
+def invalid_request(error: ValidationError, part: str) -> Problem:
+    """422 with an error for each invalid member of this part of the request: `query` or `body`."""
+    found = error.errors(include_url=False)
+    return _invalid([{"loc": [part, *one["loc"]], "msg": one["msg"], "type": one["type"]} for one in found])
+
+
+def invalid_member(name: str, message: str, kind: str) -> Problem:
+    """422 with one error, for a member of the body that is invalid for a reason its type does not state."""
+    return _invalid([{"loc": ["body", name], "msg": message, "type": kind}])
+
+
+def _invalid(errors: list[dict[str, Any]]) -> Problem:
+    names = ", ".join(dict.fromkeys(str(error["loc"][-1]) for error in errors))
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not valid: {names}.", errors=errors)
 
 

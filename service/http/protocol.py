@@ -15,8 +15,9 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import ERROR, RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from service.http.links import LINK, LINKS
 from service.http.problems import Problem, problem_response
-from service.http.requests import OBSERVER, REQUEST_ID_HEADER, STREAM, Observer, add_common_headers
+from service.http.requests import OBSERVER, REQUEST_ID_HEADER, SENT_URL, STREAM, Observer, add_common_headers
 
 log = logging.getLogger(__name__)
 
@@ -193,9 +194,18 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        links = self.app[LINKS]
+
+        def make_request(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+            followed, link = links.follow(_normalized(message))
+            request = made.request_factory(followed, *rest)
+            if link is not None:
+                request[LINK], request[SENT_URL] = link, message.url
+            return request
+
         return Server(
             made.request_handler,
-            request_factory=lambda message, *rest: made.request_factory(_normalized(message), *rest),
+            request_factory=make_request,
             handler_cancellation=self._handler_cancellation,
             max_connections=self._max_connections,
             observer=self.app[OBSERVER],

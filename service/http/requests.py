@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 # The id of the current request, for log records. aiohttp handles each request in a task, and so a context, of its own.
 CURRENT_REQUEST_ID = ContextVar[str]("request_id")
@@ -22,12 +23,13 @@ PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated caller: their user id, the name of their token or else of the authentication method, and
-    whether they are an admin."""
+    """An authenticated caller: their user id, the name of their token or else of the authentication method, whether
+    they are an admin, and the method: `token`, `jwt`, `proxy` or `link`."""
 
     user_id: str
     name: str
     admin: bool
+    via: str
 
 
 ACTOR = web.RequestKey("actor", Actor)
@@ -45,6 +47,9 @@ class Client:
 
 
 CLIENT = web.RequestKey("client", Client)
+
+
+SENT_URL = web.RequestKey("sent_url", URL)  # of a link; only in requests that came through one
 
 
 class Stream(Protocol):
@@ -85,6 +90,12 @@ def route_pattern(request: web.BaseRequest) -> str:
     """The pattern of the route that handles the request, such as `/docs/{asset}`; "none" if no route matches."""
     resource = request.match_info.route.resource if isinstance(request, web.Request) else None
     return "none" if resource is None else resource.canonical
+
+
+def sent_url(request: web.BaseRequest) -> URL:
+    """The URL as the client sent it. Through a link it is the link's own, while `rel_url` is what the link gives."""
+    url: URL = request.get(SENT_URL, request.rel_url)
+    return url
 
 
 def client_of(request: web.BaseRequest) -> Client:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -26,7 +27,7 @@ from service.api.parts import (
     STORE,
 )
 from service.api.readiness import Readiness
-from service.api.routes import HEALTH, OPEN_ROUTES, add_routes
+from service.api.routes import HEALTH, LINK_ROUTES, OPEN_ROUTES, add_routes
 from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
 from service.catalog import AuditLog, CatalogError, Index, Replica, SessionSearch, Users, open_catalog
@@ -35,6 +36,8 @@ from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
 from service.console import Console
 from service.http.access import access_log
+from service.http.body import MAX_BODY
+from service.http.links import LINKS, Links
 from service.http.problems import problems
 from service.http.proxies import Proxies, locate_clients
 from service.http.requests import OBSERVER, assign_request_id, on_prepare
@@ -63,12 +66,15 @@ def build_app(settings: Settings) -> web.Application:
             assign_request_id,
             locate_clients(proxies),
             problems(translate),
-            guard(OPEN_ROUTES | CONSOLE_ROUTES),
+            guard(OPEN_ROUTES | CONSOLE_ROUTES, LINK_ROUTES),
             refuse_while_stopping(HEALTH),
-        ]
+        ],
+        client_max_size=MAX_BODY,
     )
     app[SETTINGS] = check_authentication(settings)
     app[METRICS] = app[OBSERVER] = metrics
+    secret = settings.links.secret
+    app[LINKS] = Links(secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode())
     add_routes(app.router, console=settings.console.enabled)
     if settings.console.enabled:
         Console().add_routes(app.router)

@@ -19,9 +19,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.catalog import CatalogError, CatalogUncertain, Event, Replica, Result, Superseded
 from service.http.problems import Problem
-from service.http.requests import ACTOR, REQUEST_ID, STREAM, client_of, describe_caller, route_pattern
+from service.http.requests import REQUEST_ID, STREAM, describe_caller, route_pattern
 from service.pools import settle
 from service.store import StoreError, Truncated, Unreadable
+from service.transfers.events import event_of
 from service.transfers.record import Entry, Record
 from service.transfers.stall import abort_when_stalled
 from service.transfers.volume import Volume
@@ -102,18 +103,7 @@ class Transfer:
         )
 
     def _event(self, entry: Entry, result: Result, duration_ms: int | None) -> Event:
-        client = client_of(self.request)
-        return Event(
-            user_id=self.request[ACTOR].user_id,
-            action=self.record.action,
-            resource=entry.resource,
-            params=entry.params,
-            result=result,
-            correlation_id=self.request[REQUEST_ID],
-            client_ip=client.ip,
-            client_kind=client.kind,
-            duration_ms=duration_ms,
-        )
+        return event_of(self.request, self.record.action, entry, result, duration_ms)
 
     async def write(self, piece: bytes) -> None:
         """Hand a piece to the kernel, before the first one the headers. Waits while the client reads nothing."""

@@ -3,12 +3,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from service.api.routes import HEALTH, OPEN_ROUTES
+from service.api.routes import HEALTH, LINK_ROUTES, OPEN_ROUTES
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
 from tests.raw import wire
 from tests.world import ADMIN, PLAIN, World
 
-NO_TOKEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}", "/", "/console/{file}"}
+NO_TOKEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}", "/api/links/{token}"}
+NO_TOKEN |= {"/", "/console/{file}"}
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_the_open_routes_are_these_and_no_more() -> None:
 
 
 async def test_every_open_route_exists(service: World) -> None:
-    assert {resource.canonical for resource in service.app.router.resources()} >= NO_TOKEN
+    assert {resource.canonical for resource in service.app.router.resources()} >= NO_TOKEN | LINK_ROUTES
 
 
 async def test_every_other_route_and_method_is_closed(service: World) -> None:

@@ -200,7 +200,7 @@ def authenticating(asked: str) -> str:
         proxy_set_header X-Auth-Request-Groups $groups;
     """
     ours = re.sub(r"proxy_set_header X-Auth-Request-(User|Groups) .*", "", LOCATIONS)
-    return ask + ours.replace("{", "{" + lines, 1)
+    return ask + re.sub(r"^location .*{$", rf"\g<0>{lines}", ours, count=1, flags=re.MULTILINE)
 
 
 FORGED = ("-H", "X-Auth-Request-User: root", "-H", "X-Auth-Request-Groups: session-admins")
