@@ -1,6 +1,7 @@
 """The proxies' configurations in `deploy/`, each run as it is shipped in the program that it is for."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from yarl import URL
 
 from service.config import Exports, Server
 from tests.proxies import CADDYFILE, DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
@@ -105,6 +107,18 @@ async def test_an_id_goes_there_and_back(behind: World, proxy: str, tmp_path: Pa
     assert await curl(proxy + EXPORT, tmp_path / "out", *asked) == (0, "200")
     assert "x-request-id: mine-1\n" in (tmp_path / "headers").read_text().lower()
     assert {row["correlation_id"] for row in await behind.audit()} == {"mine-1"}
+
+
+async def test_a_link_made_through_a_proxy_gives_its_session_through_it(
+    behind: World, proxy: str, tmp_path: Path
+) -> None:
+    behind.file("a.jsonl", b"0123456789")
+    body = ("-H", "Content-Type: application/json", "-d", json.dumps({"path": DOWNLOAD}))
+    assert await curl(f"{proxy}/api/admin/links", tmp_path / "made", *body) == (0, "201")
+    link = URL(json.loads((tmp_path / "made").read_text())["url"]).raw_path
+    assert await curl(proxy + link, tmp_path / "out", "-H", "Authorization:", "-r", "2-4") == (0, "206")
+    assert (tmp_path / "out").read_bytes() == b"234"
+    assert {row["client_ip"] for row in await behind.audit()} == {CLIENT}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs"])
