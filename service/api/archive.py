@@ -27,7 +27,7 @@ from service.http.conditions import (
 )
 from service.http.disposition import attachment
 from service.http.problems import Problem
-from service.http.requests import ACTOR, describe_caller
+from service.http.requests import ACTOR, describe_caller, sent_url
 from service.store import Skipped
 from service.transfers.admission import ADMISSION
 from service.transfers.record import SingleRecord
@@ -166,7 +166,7 @@ def _response(request: web.Request, export: Export, length: int | None) -> web.S
         | {
             hdrs.CONTENT_TYPE: "application/zip",
             hdrs.CONTENT_DISPOSITION: attachment(f"{export.filename}-{datetime.now(UTC):%Y-%m-%d}.zip"),
-            hdrs.CONTENT_LOCATION: str(request.rel_url.update_query(snapshot=export.plan.tag)),
+            hdrs.CONTENT_LOCATION: str(sent_url(request).update_query(snapshot=export.plan.tag)),
             hdrs.ACCEPT_RANGES: "bytes",
             hdrs.CACHE_CONTROL: "no-store",
             "X-Accel-Buffering": "no",

@@ -12,28 +12,8 @@ from yarl import URL
 
 from service.config import Links, Server
 from service.http.body import MAX_BODY
-from tests.world import PLAIN, Answer, World, assert_problem
-
-LINKS = "/api/admin/links"
-EXPORT = "/api/admin/users/u-1/sessions/download-all"
-DOWNLOAD = "/api/admin/users/u-1/sessions/a.jsonl/download"
-SECRET = "a secret of thirty-two characters"
-
-
-async def make(service: World, body: Any, **options: Any) -> Answer:
-    return await service.get(LINKS, "POST", json=body, **options)
-
-
-async def link_to(service: World, path: str, **body: Any) -> str:
-    """A link's path on the service."""
-    answer = await make(service, {"path": path} | body)
-    assert answer.status == 201, answer.body
-    return URL(answer.json["url"]).raw_path
-
-
-async def take(service: World, link: str, method: str = "GET", **headers: str) -> Answer:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await service.get(link, method, token=None, headers=sent)
+from tests.linking import DOWNLOAD, EXPORT, LINKS, SECRET, link_to, make, take
+from tests.world import PLAIN, World, assert_problem
 
 
 @pytest.fixture
@@ -70,6 +50,26 @@ async def test_a_query_of_the_link_s_own_changes_nothing(shared: World) -> None:
     link = await link_to(shared, f"{EXPORT}?compression=store")
     archive = await take(shared, f"{link}?compression=fast&limit=1")
     assert zipfile.ZipFile(io.BytesIO(archive.body)).infolist()[0].compress_type == zipfile.ZIP_STORED
+
+
+async def test_an_export_through_a_link_is_resumed_at_the_url_that_pins_it(shared: World) -> None:
+    link = await link_to(shared, f"{EXPORT}?compression=store")
+    whole = await take(shared, link)
+    pinned = whole.headers["Content-Location"]
+    assert pinned.startswith(f"{link}?snapshot=")
+    shared.file("b.jsonl", b"another session, so that now the export is another one")
+    part = await take(shared, pinned, Range="bytes=20-")
+    assert (part.status, part.body) == (206, whole.body[20:])
+
+
+async def test_a_link_to_a_pinned_url_is_pinned(shared: World) -> None:
+    pinned = (await shared.get(EXPORT)).headers["Content-Location"]
+    link = await link_to(shared, pinned)
+    tag = (await take(shared, link)).headers["ETag"].strip('"')
+    assert pinned.endswith(tag)
+    assert (await take(shared, f"{link}?snapshot=other")).headers["ETag"].strip('"') == tag
+    shared.file("a.jsonl", b"replaced").rename(shared.root / "alice" / "c.jsonl")
+    assert_problem(await take(shared, link), 412)
 
 
 async def test_what_is_taken_has_the_makers_rows_with_the_link(shared: World) -> None:

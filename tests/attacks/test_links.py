@@ -7,7 +7,7 @@ import pytest
 
 from service.config import Links as LinkSettings
 from service.http.links import LINKS, Link, Links
-from tests.api.test_links import DOWNLOAD, EXPORT, SECRET, link_to, take
+from tests.linking import DOWNLOAD, EXPORT, SECRET, link_to, take
 from tests.raw import wire
 from tests.world import ADMIN, World, assert_problem
 
