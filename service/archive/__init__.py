@@ -7,7 +7,7 @@ from service.archive.codec import Compression
 from service.archive.layout import Layout
 from service.archive.members import Changed, Source
 from service.archive.part import Part
-from service.archive.plan import Folder, Plan
+from service.archive.plan import Folder, Origin, Plan
 from service.archive.remembered import Remembered
 from service.archive.stream import streamed
 
@@ -18,6 +18,7 @@ __all__ = [
     "Compression",
     "Folder",
     "Layout",
+    "Origin",
     "Part",
     "Plan",
     "Remembered",

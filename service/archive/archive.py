@@ -13,12 +13,12 @@ from typing import Any
 from stream_zip import MemberFile, stream_zip
 
 from service.archive.blocks import Block, Blocks
-from service.archive.codec import crc32
 from service.archive.framing import MODE, zip_time
 from service.archive.gather import CHUNK, gathered
+from service.archive.manifest import Written, first_reports, last_reports
 from service.archive.members import Opener, Source
 from service.archive.methods import MemberMethod
-from service.archive.plan import Plan, skipped_report
+from service.archive.plan import Plan
 from service.archive.remembered import Remembered
 from service.archive.reports import MTIME_NS, Report
 from service.pools import Pool
@@ -37,6 +37,7 @@ class Archive:
 
         A file that cannot be opened is skipped; only StoreUnavailable ends the archive.
         """
+        self._plan = plan
         self._codec = plan.codec
         opener = Opener(plan, sources, strict=False)
         self._blocks = Blocks(opener, range(plan.file_count), pool, remembered)
@@ -45,6 +46,8 @@ class Archive:
         self.file_count = 0
         self.total_bytes = 0
         self.skipped = list(plan.skipped)
+        self._figures: list[bytes | None] = [None] * (plan.file_count if plan.origin else 0)  # for the manifest
+        self._replaced: dict[int, tuple[int, int]] = {}
 
     def chunks(self) -> Generator[bytes, None, None]:
         """The archive, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
@@ -73,20 +76,22 @@ class Archive:
         return b""
 
     def _members(self) -> Iterator[MemberFile]:
+        yield from map(self._report, first_reports(self._plan))
         blocks = iter(self._blocks)
         for block in blocks:
             if isinstance(block, Skipped):
                 self.kept_to_plan = False
                 self.skipped.append(block)
             else:
-                self.kept_to_plan = self.kept_to_plan and block.member.as_planned
                 yield self._member(block, blocks)
                 self.file_count += 1
-        if self.skipped:
-            yield self._report(skipped_report(self.skipped))
+        yield from map(self._report, last_reports(self._plan, Written(self._figures, self.skipped, self._replaced)))
 
     def _member(self, first: Block, following: Iterator[Block | Skipped]) -> MemberFile:
         member = first.member
+        if not member.as_planned:
+            self.kept_to_plan = False
+            self._replaced[member.row] = (member.size, member.mtime_ns)
         crc = member.crc if self._codec.needs_crc else None
         return (
             member.name,
@@ -102,14 +107,16 @@ class Archive:
             self.total_bytes += len(block.text)
             yield block.text
             if block.is_last:
+                if self._figures:
+                    self._figures[block.member.row] = block.figures
                 return
             follower = next(following)
             assert isinstance(follower, Block)  # noqa: S101 - up to the last one, a member's blocks stand together
             block = follower
 
     def _report(self, report: Report) -> MemberFile:
-        crc = crc32(report.text) if self._codec.needs_crc else None
-        method = MemberMethod(len(report.text), crc)
+        size, crc, _ = report.measure()
+        method = MemberMethod(size, crc if self._codec.needs_crc else None)
         return report.name, zip_time(MTIME_NS), MODE, method, self._report_texts(report)
 
     def _report_texts(self, report: Report) -> Iterator[bytes]:

@@ -1,7 +1,9 @@
 """The archives of a process: what is remembered of them, and the pools that they are made in."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from itertools import chain
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
@@ -11,7 +13,7 @@ from service.archive.dialect import dialect_of
 from service.archive.layout import Layout
 from service.archive.members import Source
 from service.archive.part import Part
-from service.archive.plan import Folder, Plan
+from service.archive.plan import Folder, Origin, Plan, is_recent
 from service.archive.remembered import Remembered
 from service.archive.sizing import Sizing
 from service.archive.snapshots import Snapshots
@@ -32,9 +34,9 @@ class Archives:
         self.remembered = Remembered()
         self.snapshots = Snapshots()
 
-    async def plan(self, folders: Sequence[Folder], compression: Compression) -> Plan:
-        """The plan of these files, with a tag that is not revoked."""
-        plan = await self._files_pool.run(self._plan, folders, compression)
+    async def plan(self, folders: Sequence[Folder], compression: Compression, origin: Origin | None) -> Plan:
+        """The plan of these files, listed just now; its tag is not revoked. With an `origin`, it has a manifest."""
+        plan = await self._files_pool.run(self._plan, folders, compression, origin)
         while self.snapshots.is_revoked(plan.tag):
             plan = plan.salted()
         return plan
@@ -80,16 +82,17 @@ class Archives:
         """Its chunks; see `streamed`."""
         return streamed(archive, self._export_pool)
 
-    def _plan(self, folders: Sequence[Folder], compression: Compression) -> Plan:
+    def _plan(self, folders: Sequence[Folder], compression: Compression, origin: Origin | None) -> Plan:
         if compression not in self._dialects:
             self._dialects[compression] = dialect_of(compression)
-        plan = Plan(folders, compression, self._dialects[compression])
+        recent = _recent(folders) if origin else frozenset[int]()
+        plan = Plan(folders, compression, self._dialects[compression], origin, recent)
         plan.tag  # noqa: B018 - computed in this thread, and kept
         return plan
 
     def _layout(self, plan: Plan) -> Layout | None:
         figures = self.remembered.all_of(plan.keys())
-        known = [found for found in figures if found is not None]
+        known = [found for found in figures if found is not None and plan.is_known(found)]
         return Layout(plan, known) if len(known) == len(figures) else None
 
     async def _size(self, plan: Plan, sources: Sources) -> None:
@@ -100,3 +103,9 @@ class Archives:
         finally:
             sizing.stop()
             await settle(step)
+
+
+def _recent(folders: Sequence[Folder]) -> frozenset[int]:
+    now = time.time_ns()
+    mtimes_ns = chain.from_iterable(folder.listing.mtimes_ns for folder in folders)
+    return frozenset(row for row, mtime_ns in enumerate(mtimes_ns) if is_recent(mtime_ns, now))

@@ -11,7 +11,7 @@ from functools import partial
 
 from service.archive.codec import BLOCK, crc32, crc32_joined
 from service.archive.figures import Tally
-from service.archive.members import Member, Opener
+from service.archive.members import Changed, Member, Opener
 from service.archive.plan import Listed
 from service.archive.prefetch import Prefetch
 from service.archive.remembered import Remembered
@@ -34,6 +34,7 @@ class Block:
     data_crc: int
     is_first: bool
     is_last: bool
+    figures: bytes | None = None  # of a member whose last block this is, where they are asked for
 
 
 @dataclass(eq=False, slots=True)
@@ -85,6 +86,7 @@ class Blocks:
         self._pool = pool
         self._remembered = remembered
         self._begin = begin
+        self._hashed = opener.plan.origin is not None
         self._crc_first = self._codec.needs_crc and not opener.strict  # otherwise it is known before
         self._depth = pool.threads + EXTRA_JOBS
         self._open: set[OpenFile] = set()
@@ -120,7 +122,7 @@ class Blocks:
         if isinstance(result, Skipped):
             return result
         member = result.member
-        if self._remembered is not None and not (result.is_first and result.is_last):
+        if self._remembered is not None and result.figures is None:
             self._add_to_tally(result, self._remembered)
         if result.is_last:
             self._close(member.file)
@@ -130,13 +132,24 @@ class Blocks:
         return result
 
     def _add_to_tally(self, block: Block, remembered: Remembered) -> None:
+        """The blocks of a big file come one after the other."""
         if block.is_first:
-            self._tally = Tally(hashed=False)
+            self._tally = Tally(self._hashed)
         if self._tally is not None:
             self._tally.add(block.text, block.crc, len(block.data), block.data_crc)
             if block.is_last:
-                remembered.put(block.member.key, self._tally.figures(changed=False))
+                self._finish(block, self._tally, remembered)
                 self._tally = None
+
+    def _finish(self, block: Block, tally: Tally, remembered: Remembered) -> None:
+        """Note the figures of a member. Raises Changed where it is only measured and has changed since it was listed:
+        nobody can tell then whether a manifest that was sent before says so."""
+        member = block.member
+        changed = self._hashed and member.was_changed()
+        if changed and self._opener.strict:
+            raise Changed(member.name, member.key)
+        block.figures = tally.figures(changed)
+        remembered.put(member.key, block.figures)
 
     def _jobs(self) -> Iterator[Job]:
         """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
@@ -182,14 +195,14 @@ class Blocks:
             return TooBig(listed)
         try:
             text = member.file.read_at(0, member.size)
+            block = self._block_of(member, text, b"", is_first=True, is_last=True)
+            member.crc = block.crc
+            if self._remembered is not None:
+                tally = Tally(self._hashed)
+                tally.add(text, block.crc, len(block.data), block.data_crc)
+                self._finish(block, tally, self._remembered)
         finally:
             member.file.close()
-        block = self._block_of(member, text, b"", is_first=True, is_last=True)
-        member.crc = block.crc
-        if self._remembered is not None:
-            tally = Tally(hashed=False)
-            tally.add(text, block.crc, len(block.data), block.data_crc)
-            self._remembered.put(member.key, tally.figures(changed=False))
         return block
 
     def _one_block(self, member: Member, offset: int) -> list[Result]:

@@ -6,6 +6,7 @@ from itertools import chain
 
 from service.archive.figures import HEAD
 from service.archive.framing import LARGEST_32, MOST_16, MOST_32, Entry
+from service.archive.manifest import Written, first_reports, last_reports
 from service.archive.plan import Plan
 from service.archive.reports import Report
 
@@ -13,8 +14,8 @@ from service.archive.reports import Report
 class Layout:
     """The archive of a plan whose members' figures are all known.
 
-    `offsets` has where each row begins and, at its end, where the last one ends; `tail` is what stands between that and
-    the central directory, the members of the service itself.
+    `offsets` has where each row begins and, at its end, where the last one ends. `head` stands before the first row,
+    `tail` between the last one and the central directory: the members of the service itself.
     """
 
     def __init__(self, plan: Plan, figures: Sequence[bytes]) -> None:
@@ -22,16 +23,14 @@ class Layout:
         self.plan = plan
         self.figures = figures
         self.names = list(plan.names())
-        self.sizes = list(chain.from_iterable(folder.listing.sizes for folder in plan.folders))
-        self._mtimes_ns = list(chain.from_iterable(folder.listing.mtimes_ns for folder in plan.folders))
-        self.offsets = array("Q", [0])
         self._directory_size = 0
         self._zip64 = False
+        self.head, self._first_entries = self._framed(first_reports(plan), 0)
+        self.offsets = array("Q", [len(self.head)])
         self._place_rows()
-        self.tail = b""
-        self._reports: list[Entry] = []
-        self._place_reports(plan.reports)
-        self._members = len(self.names) + len(self._reports)
+        last = last_reports(plan, Written(figures, plan.skipped))
+        self.tail, self._last_entries = self._framed(last, self.offsets[-1])
+        self._members = len(self.names) + len(self._first_entries) + len(self._last_entries)
         self._directory_at = self.offsets[-1] + len(self.tail)
         self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
         self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
@@ -39,13 +38,14 @@ class Layout:
     def entry(self, row: int) -> Entry:
         """What the headers of a session file say."""
         crc, packed, _ = HEAD.unpack_from(self.figures[row])
-        return Entry(self.names[row], self._mtimes_ns[row], crc, packed, self.sizes[row], self.offsets[row])
+        plan = self.plan
+        return Entry(self.names[row], plan.mtimes_ns[row], crc, packed, plan.sizes[row], self.offsets[row])
 
     def directory(self) -> Iterator[bytes]:
         """The central directory and the end records."""
         framing = self.plan.framing
-        yield from map(framing.central, map(self.entry, range(len(self.names))))
-        yield from map(framing.central, self._reports)
+        rows = map(self.entry, range(len(self.names)))
+        yield from map(framing.central, chain(self._first_entries, rows, self._last_entries))
         yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
 
     def _place_rows(self) -> None:
@@ -53,8 +53,8 @@ class Layout:
         framing, unpack, add = self.plan.framing, HEAD.unpack_from, self.offsets.append
         around_32, around_64 = (framing.before(0, zip64) + framing.after(zip64) for zip64 in (False, True))
         central_32, central_64 = (framing.central_size(0, zip64) for zip64 in (False, True))
-        at = names = large = 0
-        for name, size, figures in zip(self.names, self.sizes, self.figures, strict=True):
+        at, names, large = self.offsets[0], 0, 0
+        for name, size, figures in zip(self.names, self.plan.sizes, self.figures, strict=True):
             length = len(name)
             names += length
             if size > LARGEST_32 or at > MOST_32:
@@ -64,14 +64,16 @@ class Layout:
                 at += around_32
             at += length + unpack(figures)[1]
             add(at)
-        self._zip64 = large > 0
-        self._directory_size = names + large * central_64 + (len(self.names) - large) * central_32
+        self._zip64 = self._zip64 or large > 0
+        self._directory_size += names + large * central_64 + (len(self.names) - large) * central_32
 
-    def _place_reports(self, reports: Sequence[Report]) -> None:
-        framing = self.plan.framing
+    def _framed(self, reports: Sequence[Report], offset: int) -> tuple[bytes, list[Entry]]:
+        """These members as they are from `offset` on."""
+        framing, members, entries = self.plan.framing, b"", []
         for report in reports:
-            entry, member = report.framed(framing, self.plan.codec, self.offsets[-1] + len(self.tail))
-            self._reports.append(entry)
-            self.tail += member
+            entry, member = report.framed(framing, self.plan.codec, offset + len(members))
+            members += member
+            entries.append(entry)
             self._directory_size += framing.central_size(len(report.name), entry.zip64)
             self._zip64 = self._zip64 or entry.zip64
+        return members, entries

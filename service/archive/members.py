@@ -1,10 +1,11 @@
 """Session files on their way into an archive: opened as the plan has them."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from service.archive.plan import Listed, Plan, key_of
+from service.archive.plan import Listed, Plan, is_recent, key_of
 from service.store import OpenFile, Skipped, StoreError, StoreUnavailable, UserFiles
 
 
@@ -53,7 +54,15 @@ class Member:
     mtime_ns: int
     key: bytes
     as_planned: bool
+    row: int
     crc: int | None = None
+
+    def was_changed(self) -> bool:
+        """Whether the file was changed since it was listed, or moments before it was opened where it is another one.
+        Blocks."""
+        if self.as_planned:
+            return (self.file.size, self.file.mtime_ns) != (self.size, self.mtime_ns) or self.file.has_changed()
+        return is_recent(self.mtime_ns, time.time_ns()) or self.file.has_changed()
 
 
 class Opener:
@@ -83,12 +92,12 @@ class Opener:
                 raise Changed(name, key) from error
             return Skipped(name, str(error))
         if file.identity == listed.identity and file.size >= listed.size:
-            return Member(name, listed.folder, file, listed.size, listed.mtime_ns, key, as_planned=True)
+            return Member(name, listed.folder, file, listed.size, listed.mtime_ns, key, True, listed.row)
         if self.strict:
             file.close()
             raise Changed(name, key)
         key = key_of(file.identity, file.size, file.mtime_ns, self.plan.dialect)
-        return Member(name, listed.folder, file, file.size, file.mtime_ns, key, as_planned=False)
+        return Member(name, listed.folder, file, file.size, file.mtime_ns, key, False, listed.row)
 
     def close_folder(self, folder: int) -> None:
         self._sources[self.plan.folders[folder].path].close()

@@ -29,7 +29,8 @@ class Part:
         self._wanted = wanted
         plan, offsets = layout.plan, layout.offsets
         first = max(bisect_right(offsets, wanted.start) - 1, 0)
-        self._rows = range(first, max(min(bisect_right(offsets, wanted.stop - 1), len(layout.names)), first))
+        last = min(bisect_right(offsets, wanted.stop - 1), len(layout.names))
+        self._rows = range(first, max(first, last))
         self._at, self._block = self._beginning()
         opener = Opener(plan, sources, strict=True)
         self._blocks = Blocks(opener, self._rows, pool, None, begin=self._block * BLOCK)
@@ -46,7 +47,7 @@ class Part:
     @property
     def text_bytes(self) -> int:
         """How many bytes of session files will be read, at most."""
-        return sum(self._layout.sizes[self._rows.start : self._rows.stop]) - self._block * BLOCK
+        return sum(self._layout.plan.sizes[self._rows.start : self._rows.stop]) - self._block * BLOCK
 
     def chunks(self) -> Generator[bytes, None, None]:
         """The part, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
@@ -69,6 +70,8 @@ class Part:
     def _beginning(self) -> tuple[int, int]:
         """Where making begins: the offset in the archive, and the number of the block of the first row."""
         layout = self._layout
+        if self._wanted.start < layout.offsets[0]:
+            return 0, 0
         if not self._rows:
             return layout.offsets[-1], 0
         entry = layout.entry(self._rows.start)
@@ -97,6 +100,8 @@ class Part:
         layout, framing = self._layout, self._layout.plan.framing
         blocks = iter(self._blocks)
         number = self._block
+        if not self._at:
+            yield layout.head
         for row in self._rows:
             entry = layout.entry(row)
             if not number:

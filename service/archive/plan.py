@@ -5,9 +5,9 @@ it. Two archives of the same plan are the same bytes, so its digest is a strong 
 """
 
 import hashlib
-import json
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -15,12 +15,12 @@ from struct import Struct
 from typing import NamedTuple
 
 from service.archive.codec import CODECS, Codec, Compression
+from service.archive.figures import sha256_of
 from service.archive.framing import Framing
-from service.archive.reports import Report
 from service.store import Listing, Skipped
 
-SKIPPED = "_skipped.json"
 VERSION = Struct("=qq")  # size in bytes, modification time in nanoseconds
+SETTLED = 10  # seconds without a change, after which nobody seems to write to a file
 TAG = 32  # hexadecimal digits: 128 bits of SHA-256
 
 
@@ -37,32 +37,49 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One user's files. `path` is where they are in the archive: empty, or a name with a slash at its end."""
+    """One user's files. `path` is where they are in the archive: empty, or a name with a slash at its end; plain ASCII.
+    The manifest has whose they are."""
 
     path: str
     listing: Listing
+    user_id: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What was asked for, as the manifest has it."""
+
+    selection: Mapping[str, object]
+    unassigned: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
     """The files of `folders` in order are the rows of the plan, counted from 0.
 
-    `dialect` is that of the codec; see dialect.py. `salt` gives the same files another tag.
+    `dialect` is that of the codec; see dialect.py. With an `origin`, the archive has a manifest. `recent` are the rows
+    of files that were changed moments before they were listed. `salt` gives the same files another tag.
     """
 
     folders: Sequence[Folder]
     compression: Compression
     dialect: bytes
+    origin: Origin | None = None
+    recent: frozenset[int] = frozenset()
     salt: int = 0
 
     @cached_property
     def tag(self) -> str:
         """The entity tag, without quotes. Takes some milliseconds with 10,000 files."""
-        digest = hashlib.sha256(repr((self.dialect, self.salt)).encode())
-        for path, listing in ((folder.path, folder.listing) for folder in self.folders):
+        digest = hashlib.sha256(repr((self.dialect, self.salt, self.origin, sorted(self.recent))).encode())
+        for folder in self.folders:
+            listing = folder.listing
             skipped = [(item.name, item.reason) for item in listing.skipped]
             identities = b"".join(listing.identities)
-            digest.update(repr((path, len(listing.names), len(identities), skipped)).encode())
+            digest.update(
+                repr((folder.path, folder.user_id, folder.email, len(listing.names), len(identities), skipped)).encode()
+            )
             digest.update("/".join(listing.names).encode())
             digest.update(listing.sizes.tobytes() + listing.mtimes_ns.tobytes() + identities)
         return digest.hexdigest()[:TAG]
@@ -92,10 +109,19 @@ class Plan:
             Skipped(folder.path + item.name, item.reason) for folder in self.folders for item in folder.listing.skipped
         ]
 
-    @property
-    def reports(self) -> list[Report]:
-        """The members behind the session files."""
-        return [skipped_report(self.skipped)] if self.skipped else []
+    @cached_property
+    def sizes(self) -> Sequence[int]:
+        """Of all rows, in bytes."""
+        return _joined([folder.listing.sizes for folder in self.folders])
+
+    @cached_property
+    def mtimes_ns(self) -> Sequence[int]:
+        """Of all rows, in nanoseconds."""
+        return _joined([folder.listing.mtimes_ns for folder in self.folders])
+
+    def is_known(self, figures: bytes | None) -> bool:
+        """Whether these figures of a row are all that the archive needs."""
+        return figures is not None and (self.origin is None or sha256_of(figures) is not None)
 
     def rows(self, wanted: Iterable[int]) -> Iterator[Listed]:
         """The files of these rows, which ascend."""
@@ -152,12 +178,20 @@ def _continues(before: Listing, now: Listing) -> bool:
     return True
 
 
+def is_recent(mtime_ns: int, now_ns: int) -> bool:
+    """Whether a file with this modification time may still be being written."""
+    return abs(now_ns - mtime_ns) <= SETTLED * 10**9
+
+
 def key_of(identity: bytes, size: int, mtime_ns: int, dialect: bytes) -> bytes:
     """Under which the figures of a file's version are remembered."""
     return identity + VERSION.pack(size, mtime_ns) + dialect
 
 
-def skipped_report(skipped: Iterable[Skipped]) -> Report:
-    """The member that names the files which were skipped."""
-    rows = [{"name": item.name, "reason": item.reason} for item in skipped]
-    return Report(SKIPPED, json.dumps(rows, indent=1, ensure_ascii=False).encode() + b"\n")
+def _joined(columns: "Sequence[array[int]]") -> "array[int]":
+    if len(columns) == 1:
+        return columns[0]
+    whole = array("q")
+    for column in columns:
+        whole.extend(column)
+    return whole

@@ -24,6 +24,9 @@ class Remembered:
         return len(self._young) + len(self._old)
 
     def put(self, key: bytes, figures: bytes) -> None:
+        """Figures with a SHA-256, which are longer, stay when the same come without."""
+        if len(self._young.get(key, b"")) > len(figures):
+            return
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
         self._young[key] = figures

@@ -19,8 +19,9 @@ class Sizing:
 
     def run(self) -> None:
         """Blocks. Raises Changed or another StoreError where a file cannot be had as the plan has it."""
-        figures = self._remembered.all_of(self._opener.plan.keys())
-        missing = [row for row, found in enumerate(figures) if found is None]
+        plan = self._opener.plan
+        figures = self._remembered.all_of(plan.keys())
+        missing = [row for row, found in enumerate(figures) if not plan.is_known(found)]
         with closing(Blocks(self._opener, missing, self._pool, self._remembered)) as blocks:
             for _ in blocks:
                 if self._stopped:

@@ -138,6 +138,9 @@ class OpenFile(Protocol):
         Raises Truncated or Unreadable.
         """
 
+    def has_changed(self) -> bool:
+        """Whether the file was written to since it was opened. Blocks."""
+
     def close(self) -> None:
         """Release what is held open; may be called twice."""
 

@@ -73,6 +73,13 @@ class LocalFile:
         await reader.seek(start)
         return reader
 
+    def has_changed(self) -> bool:
+        try:
+            status = os.fstat(self._fd)
+        except OSError as error:
+            raise Unreadable(self.name) from error
+        return (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns)
+
     def close(self) -> None:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1

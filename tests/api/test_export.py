@@ -15,6 +15,7 @@ import pytest
 
 from service.catalog import User
 from service.cli.transcripts import Writer
+from service.client import verify_archive
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from tests.engines import both_engines
@@ -314,3 +315,57 @@ async def test_another_compression_is_422(service: World, method: str, value: st
     if method == "GET":
         assert answer.json["errors"][0]["loc"] == ["query", "compression"]
     assert await service.audit() == []
+
+
+async def test_a_manifest_proves_what_the_archive_holds(service: World, tmp_path: Path) -> None:
+    for number in range(3):
+        service.file(f"{number}.jsonl", b"".join(Writer(seed=number).session(50_000)), mtime=1_760_000_000)
+    (service.root / "alice" / "link.jsonl").symlink_to("0.jsonl")
+    first = await service.get(f"{EXPORT}?manifest=true")
+    assert "Content-Length" not in first.headers
+    found = members(first.body)
+    assert list(found) == ["_manifest.json", "0.jsonl", "1.jsonl", "2.jsonl", "_members.jsonl", "_result.json"]
+    assert json.loads(found["_manifest.json"])["users"][0]["user_id"] == "u-1"
+    assert json.loads(found["_result.json"])["skipped"] == [{"name": "link.jsonl", "reason": "Not a regular file."}]
+    assert b"still_written" not in found["_members.jsonl"]
+    (tmp_path / "export.zip").write_bytes(first.body)
+    assert (await verify_archive(tmp_path / "export.zip")).damage is None
+    again = await service.get(f"{EXPORT}?manifest=true")
+    assert (again.body, again.headers["Content-Length"]) == (first.body, str(len(first.body)))
+    plain = await service.get(EXPORT)
+    assert plain.headers["ETag"] != first.headers["ETag"]
+    snapshot = plain.headers["ETag"].strip('"')
+    assert (await service.get(f"{EXPORT}?manifest=true&snapshot={snapshot}")).status == 412
+
+
+async def test_a_file_that_somebody_writes_to_is_named_in_the_manifest(service: World) -> None:
+    service.file("now.jsonl")
+    service.file("before.jsonl", mtime=1_760_000_000)
+    found = members((await service.get(f"{EXPORT}?manifest=true")).body)
+    lines = [json.loads(line) for line in found["_members.jsonl"].splitlines()]
+    assert {line["name"]: line.get("still_written") for line in lines} == {"before.jsonl": None, "now.jsonl": True}
+
+
+async def test_a_selection_is_exported_alone_and_said_everywhere(service: World) -> None:
+    for number in range(3):
+        service.file(f"{number}.jsonl", mtime=1_760_000_000)
+    url = f"{EXPORT}?session_file=2.jsonl&session_file=0.jsonl&session_file=gone.jsonl"
+    answer = await service.get(f"{url}&manifest=true")
+    found = members(answer.body)
+    assert list(found) == ["_manifest.json", "0.jsonl", "2.jsonl", "_members.jsonl", "_result.json"]
+    selection = {"session_file": ["0.jsonl", "2.jsonl", "gone.jsonl"]}
+    assert json.loads(found["_manifest.json"])["selection"] == selection
+    assert "alice-sessions-selected-" in answer.headers["Content-Disposition"]
+    for row in await service.audit("session_bulk%"):
+        assert json.loads(row["params"])["selection"] == selection
+    plain = await service.get(url)
+    assert list(members(plain.body)) == ["0.jsonl", "2.jsonl"]
+
+
+async def test_a_selection_by_time_that_finds_nothing_is_an_archive_that_says_so(service: World) -> None:
+    service.file("a.jsonl", mtime=1_760_000_000)
+    answer = await service.get(f"{EXPORT}?until=2001-01-01&manifest=true")
+    found = members(answer.body)
+    assert list(found) == ["_manifest.json", "_members.jsonl", "_result.json"]
+    assert json.loads(found["_manifest.json"])["selection"] == {"until": "2001-01-01T00:00:00+00:00"}
+    assert members((await service.get(f"{EXPORT}?until=2001-01-01")).body) == {}

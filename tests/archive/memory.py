@@ -21,6 +21,7 @@ class MemoryFile:
     mtime_ns: int = MTIME
     claimed: int | None = None
     closed: bool = False
+    changed: bool = False
     replaced: bytes = b""
 
     @property
@@ -38,6 +39,9 @@ class MemoryFile:
         if len(data) < count:
             raise Truncated
         return data
+
+    def has_changed(self) -> bool:
+        return self.changed
 
     def close(self) -> None:
         self.record.append(f"close {self.name}")

@@ -1,0 +1,98 @@
+"""The manifest, by which an archive proves that it is whole, and says what it holds.
+
+`_manifest.json` comes first: what was asked for and what is to come. `_members.jsonl` has a line for each session file.
+`_result.json` comes last; an archive without it is not whole, even where a ZIP reader does not notice. Nothing in them
+depends on who asked or when: the same selection of the same files, which nobody writes to, is the same archive.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from service.archive.figures import sha256_of, was_changed
+from service.archive.plan import Folder, Plan
+from service.archive.reports import SKIPPED, Report, json_report, skipped_rows
+from service.store import Skipped
+
+FORMAT = 1
+MANIFEST, MEMBERS, RESULT = "_manifest.json", "_members.jsonl", "_result.json"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What went into an archive: the figures of each row, None where the file was skipped; what was skipped; by row,
+    bytes and modification time in nanoseconds of files that are not as planned."""
+
+    figures: Sequence[bytes | None]
+    skipped: Sequence[Skipped]
+    replaced: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def first_reports(plan: Plan) -> list[Report]:
+    """The members before the session files."""
+    if plan.origin is None:
+        return []
+    manifest = {
+        "format": FORMAT,
+        "selection": plan.origin.selection,
+        "files": plan.file_count,
+        "bytes": plan.total_bytes,
+        "users": [_user_row(folder) for folder in plan.folders],
+        "unassigned": plan.origin.unassigned,
+    }
+    return [json_report(MANIFEST, manifest)]
+
+
+def last_reports(plan: Plan, written: Written) -> list[Report]:
+    """The members behind the session files."""
+    if plan.origin is None:
+        return [json_report(SKIPPED, skipped_rows(written.skipped))] if written.skipped else []
+    members = Report(MEMBERS, lambda: _lines(plan, written))
+    sizes = [size for _, _, size, _ in _rows(plan, written)]
+    result = {
+        "format": FORMAT,
+        "complete": True,
+        "files": len(sizes),
+        "bytes": sum(sizes),
+        "skipped": skipped_rows(written.skipped),
+        "members_sha256": members.measure().sha256,
+    }
+    return [members, json_report(RESULT, result)]
+
+
+def _user_row(folder: Folder) -> dict[str, Any]:
+    return {
+        "user_id": folder.user_id,
+        "email": folder.email,
+        "folder": folder.path.removesuffix("/"),
+        "files": len(folder.listing.names),
+        "bytes": folder.listing.total_bytes,
+    }
+
+
+def _rows(plan: Plan, written: Written) -> Iterator[tuple[int, bytes, int, int]]:
+    """Row, figures, size and modification time of each file that went in."""
+    for row, (figures, size, mtime_ns) in enumerate(zip(written.figures, plan.sizes, plan.mtimes_ns, strict=True)):
+        if figures is not None:
+            yield row, figures, *written.replaced.get(row, (size, mtime_ns))
+
+
+def _lines(plan: Plan, written: Written) -> Iterator[bytes]:
+    """Names are plain ASCII, so that no line needs an encoder."""
+    owners = [json.dumps(folder.user_id) for folder in plan.folders]
+    listed = plan.rows(row for row, *_ in _rows(plan, written))
+    for file, (row, figures, size, mtime_ns) in zip(listed, _rows(plan, written), strict=True):
+        digest = sha256_of(figures)
+        assert digest is not None  # noqa: S101 - with a manifest, every file was hashed
+        still_written = ', "still_written": true' if row in plan.recent or was_changed(figures) else ""
+        yield (
+            f'{{"name": "{plan.folders[file.folder].path}{file.name}", "user_id": {owners[file.folder]}, '
+            f'"size": {size}, "modified_at": "{_time(mtime_ns)}", "sha256": "{digest.hex()}"{still_written}}}\n'
+        ).encode()
+
+
+def _time(mtime_ns: int) -> str:
+    return (EPOCH + timedelta(microseconds=mtime_ns // 1000)).isoformat()
