@@ -25,11 +25,6 @@ COMMANDS = [
 ]
 
 
-def test_every_file_that_it_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (DEPLOY / target).is_file(), target
-
-
 def test_every_file_of_this_repository_in_its_commands_is_there() -> None:
     named = {
         word.removeprefix("$PWD/").split(":")[0] for line in COMMANDS for word in line.split() if "deploy/" in word

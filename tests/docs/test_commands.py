@@ -12,6 +12,7 @@ import pytest
 
 from tests.command import configure, run, running
 from tests.docs.pages import PAGES, commands, name
+from tests.postgres import Postgres
 
 PASTED = [path for path in PAGES if commands(path.read_text(), r"\$ ")]
 
@@ -53,14 +54,15 @@ def assert_has_the_keys_that_are_shown(text: str, command: str, output: str) -> 
             assert row.keys() == example.keys()
 
 
-def test_every_command_of_the_service_runs(tmp_path: Path) -> None:
-    """In a directory with a configuration and a list of users, in the order in which they stand there."""
+def test_every_command_of_the_service_runs(tmp_path: Path, postgres: Postgres) -> None:
+    """In a directory with a configuration and a list of users, in the order in which they stand there; with a database
+    of ours for the one that is named."""
     configure(tmp_path)
     (tmp_path / "users.csv").write_text("id,email,name\nu-1,alice@example.com,Alice\n")
     (tmp_path / "data" / "user_sessions").mkdir(parents=True)
     lines = dict.fromkeys(line for path in PAGES for line in commands(path.read_text(), "session-export "))
     assert {line.split()[0] for line in lines} >= {"token", "users", "serve"}
-    for line in lines:
+    for line in (re.sub(r"postgresql://\S+", postgres.new_url(), line) for line in lines):
         if line.startswith("serve"):
             with running(*line.split(), cwd=tmp_path, until="listening on") as (_, said):
                 assert "listening on" in said[-1], said
