@@ -37,8 +37,8 @@ def test_every_command_with_a_prompt_runs_against_the_demo(path: Path, exports: 
             ["bash", "-euc", "\n".join([*before, pasted])], env={**os.environ, "PATH": found},
             capture_output=True, text=True, cwd=tmp_path, check=False, timeout=30,
         )  # fmt: skip
-        if command.startswith("export "):
-            before.append(command)
+        if re.match(r"(export )?\w+=", command):
+            before.append(command)  # later commands use the variable
         assert (done.returncode, done.stderr) == (0, ""), command
         assert_has_the_keys_that_are_shown(path.read_text(), command, done.stdout)
 
