@@ -1,19 +1,13 @@
 """GET /api/admin/users/{user_id}/activity."""
 
-import logging
-
 from aiohttp import web
 
 from service.api.parts import AUDIT
+from service.api.reads import note_read
 from service.auth import USERS
-from service.catalog import CatalogError
 from service.catalog.actions import ACTIVITY_READ
 from service.http.pages import PageQuery, page_response
 from service.sessions import UserNotFound
-from service.transfers.events import event_of
-from service.transfers.record import Entry
-
-log = logging.getLogger(__name__)
 
 
 async def list_activity(request: web.Request) -> web.Response:
@@ -26,14 +20,6 @@ async def list_activity(request: web.Request) -> web.Response:
     if total == 0 and await request.app[USERS].find(user_id) is None:
         raise UserNotFound
     rows = await audit.page(user_id, query.limit, query.offset)
-    await _note_access(request, user_id, query, len(rows))
+    params = {"target_user_id": user_id, "limit": query.limit, "offset": query.offset, "row_count": len(rows)}
+    await note_read(request, ACTIVITY_READ, f"users/{user_id}/activity", params)
     return page_response(rows, query, total)
-
-
-async def _note_access(request: web.Request, user_id: str, query: PageQuery, row_count: int) -> None:
-    params = {"target_user_id": user_id, "limit": query.limit, "offset": query.offset, "row_count": row_count}
-    event = event_of(request, ACTIVITY_READ, Entry(f"users/{user_id}/activity", params))
-    try:
-        await request.app[AUDIT].write(event)
-    except CatalogError as error:
-        log.error("reading activity is not in the audit log: %s", error)  # noqa: TRY400

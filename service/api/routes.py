@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.api import activity, doctor, download, export, health, links, me, sessions
+from service.api import activity, audit, doctor, download, export, health, links, me, sessions, users
 from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
@@ -36,6 +36,17 @@ def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
         ("HEAD", "/readyz", health.readyz),
         ("GET", f"{USER}/sessions", sessions.list_sessions),
         ("HEAD", f"{USER}/sessions", sessions.list_sessions),
+        ("GET", "/api/admin/users", users.list_users),
+        ("HEAD", "/api/admin/users", users.list_users),
+        ("GET", USER, users.get_user),
+        ("HEAD", USER, users.get_user),
+        ("PUT", USER, users.put_user),
+        ("GET", "/api/admin/unassigned", users.list_unassigned),
+        ("HEAD", "/api/admin/unassigned", users.list_unassigned),
+        ("GET", "/api/admin/audit", audit.list_audit),
+        ("HEAD", "/api/admin/audit", audit.list_audit),
+        ("GET", "/api/admin/sessions", sessions.list_all_sessions),
+        ("HEAD", "/api/admin/sessions", sessions.list_all_sessions),
         ("GET", f"{USER}/sessions/download-all", export.download_all),
         ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
         ("GET", f"{SESSION}/download", download.download),

@@ -1,10 +1,21 @@
-"""GET /api/admin/users/{user_id}/sessions."""
+"""GET /api/admin/users/{user_id}/sessions, and GET /api/admin/sessions for those of all users."""
 
 from aiohttp import web
 
 from service.api.parts import SESSIONS
-from service.api.selection import OneUsersSelectionQuery
-from service.http.pages import PageQuery, page_response
+from service.api.reads import note_read
+from service.api.selection import AcrossUsersSelectionQuery, OneUsersSelectionQuery
+from service.catalog import After, Sort
+from service.catalog.actions import SESSIONS_READ
+from service.http.cursors import CursorQuery, new_cursor
+from service.http.pages import PageQuery, cursor_response, page_response
+from service.http.query import Query
+
+
+class SortQuery(Query):
+    """What a list across users is sorted by, descending."""
+
+    sort: Sort = Sort.STARTED_AT
 
 
 async def list_sessions(request: web.Request) -> web.Response:
@@ -17,3 +28,21 @@ async def list_sessions(request: web.Request) -> web.Response:
         else:
             rows, total = await sessions.selected_page(selection, query.limit, query.offset)
     return page_response(rows, query, total)
+
+
+async def list_all_sessions(request: web.Request) -> web.Response:
+    """A page of the sessions of all users. To read it is an access of its own, and audited."""
+    selection = AcrossUsersSelectionQuery.of(request).selection()
+    sort = SortQuery.of(request).sort
+    query = CursorQuery.of(request)
+    asked = {"list": "sessions", "sort": sort.value, **selection.params()}
+    place = query.place(asked, int, str, str)
+    after = None if place is None else After(*place)
+    rows, following, total = await request.app[SESSIONS].across(selection, sort, after, query.limit)
+    await note_read(
+        request,
+        SESSIONS_READ,
+        "sessions",
+        {"selection": selection.params(), "sort": sort.value, "limit": query.limit, "row_count": len(rows)},
+    )
+    return cursor_response(rows, None if following is None else new_cursor(following.values(), asked), total)

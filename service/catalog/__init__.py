@@ -2,6 +2,7 @@
 
 from service.catalog.actions import Action, Result
 from service.catalog.audit import AuditLog, AuditRow, Event
+from service.catalog.audit_search import AfterRow, AuditQuery, AuditSearch
 from service.catalog.database import CatalogError, CatalogUncertain, CatalogUnusable, Database, utc
 from service.catalog.index import Facts, FileState, Index, IndexRow
 from service.catalog.merged import SessionRow
@@ -11,17 +12,21 @@ from service.catalog.search import SessionSearch, Sort, Totals
 from service.catalog.selection import Selection
 from service.catalog.statement import After
 from service.catalog.usage import Usage, UsageRow
-from service.catalog.users import User, Users
+from service.catalog.users import EmailTaken, User, Users
 
 __all__ = [
     "Action",
     "After",
+    "AfterRow",
     "AuditLog",
+    "AuditQuery",
     "AuditRow",
+    "AuditSearch",
     "CatalogError",
     "CatalogUncertain",
     "CatalogUnusable",
     "Database",
+    "EmailTaken",
     "Event",
     "Facts",
     "FileState",

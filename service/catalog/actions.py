@@ -46,7 +46,10 @@ EXPORT = Action(
 )
 DOWNLOAD = Action("session_download", kind="download", counted=("bytes_sent",))
 ACTIVITY_READ = Action("admin.user_activity_read")
+AUDIT_READ = Action("admin.audit_read")
 LINK_MADE = Action("admin.link_made")
+SESSIONS_READ = Action("admin.sessions_read")
+USER_SAVED = Action("admin.user_saved")
 
 TRANSFERS = (EXPORT, DOWNLOAD)
 KINDS = tuple(action.kind for action in TRANSFERS if action.kind)

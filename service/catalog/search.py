@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
 from cachetools import LRUCache
 
-from service.catalog.database import CatalogError, Cursor, Database, utc
+from service.catalog.database import EPOCH, CatalogError, Cursor, Database, utc
 from service.catalog.merged import SESSION_ROW, SessionRow
 from service.catalog.selection import Selection
-from service.catalog.statement import After, Statement
+from service.catalog.statement import TIME_KEY, After, Statement
 from service.catalog.usage import usage_mark
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Sort(StrEnum):
 
 
 KEYS = {
-    Sort.STARTED_AT: "span_begin",
+    Sort.STARTED_AT: TIME_KEY,
     Sort.SIZE_BYTES: "coalesce(size_bytes, 0)",
     Sort.TOOL_ERRORS: "coalesce(tool_errors, 0)",
 }
@@ -145,7 +145,7 @@ class SessionSearch:
         def work(cursor: Cursor, with_usage: bool) -> tuple[list[SessionRow], int]:
             count = Statement(with_usage=with_usage)
             sql = COUNT.format(sessions=count.sessions([user_id]), condition=count.condition(selection))
-            total = cursor.query(sql, count.parameters)[0]["total"]
+            total = cursor.query(sql, count.values)[0]["total"]
             page = Statement(with_usage=with_usage)
             sql = PAGE.format(
                 sessions=page.sessions([user_id]),
@@ -153,20 +153,26 @@ class SessionSearch:
                 limit=page.bind(limit),
                 offset=page.bind(offset),
             )
-            return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.parameters)], total
+            return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.values)], total
 
         return await self._run(work)
 
     async def across(
         self, selection: Selection, sort: Sort, after: After | None, limit: int
+    ) -> tuple[list[SessionRow], After | None, int]:
+        """A page of the sessions selected, of all users; what the next page comes after; how many there are."""
+        rows, total = await self._across(selection, KEYS[sort], after, limit + 1)
+        following = _place(rows[limit - 1], sort) if len(rows) > limit else None
+        return rows[:limit], following, total
+
+    async def _across(
+        self, selection: Selection, key: str, after: After | None, limit: int
     ) -> tuple[list[SessionRow], int]:
-        """The first sessions that are selected, of all users, after that one; and how many are selected in all."""
-        key = KEYS[sort]
 
         def work(cursor: Cursor, with_usage: bool) -> tuple[list[SessionRow], int]:
             count = Statement(with_usage=with_usage)
             sql = COUNT.format(sessions=count.sessions(selection.user_ids), condition=count.condition(selection))
-            total = cursor.query(sql, count.parameters)[0]["total"]
+            total = cursor.query(sql, count.values)[0]["total"]
             end = Statement(with_usage=with_usage)
             sql = END_OF_PAGE.format(
                 sessions=end.sessions(selection.user_ids),
@@ -174,7 +180,7 @@ class SessionSearch:
                 key=key,
                 limit=end.bind(limit),
             )
-            (last,) = cursor.query(sql, end.parameters)
+            (last,) = cursor.query(sql, end.values)
             if last["sort_key"] is None:
                 return [], total
             page = Statement(with_usage=with_usage)
@@ -185,7 +191,7 @@ class SessionSearch:
                 end=page.bind(last["sort_key"]),
                 limit=page.bind(limit),
             )
-            return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.parameters)], total
+            return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.values)], total
 
         return await self._run(work)
 
@@ -197,7 +203,7 @@ class SessionSearch:
             sql = SELECTED.format(
                 sessions=statement.sessions(selection.user_ids), condition=statement.condition(selection)
             )
-            rows = cursor.query(sql, statement.parameters)
+            rows = cursor.query(sql, statement.values)
             return {row["user_id"]: frozenset(row["names"].split("/")) for row in rows}
 
         return await self._run(work)
@@ -208,7 +214,7 @@ class SessionSearch:
         def work(cursor: Cursor, with_usage: bool) -> dict[str, Totals]:
             statement = Statement(with_usage=with_usage)
             sql = TOTALS.format(sessions=statement.sessions(user_ids))
-            rows = cursor.query(sql, statement.parameters)
+            rows = cursor.query(sql, statement.values)
             return {row["user_id"]: Totals(row["sessions"], row["size_bytes"], utc(row["last_us"])) for row in rows}
 
         return await self._run(work)
@@ -239,7 +245,7 @@ class SessionSearch:
 def _names(cursor: Cursor, user_id: str, with_usage: bool) -> frozenset[str]:
     statement = Statement(with_usage=with_usage)
     sql = NAMES.format(sessions=statement.sessions([user_id]))
-    (row,) = cursor.query(sql, statement.parameters)
+    (row,) = cursor.query(sql, statement.values)
     return frozenset() if row["names"] is None else frozenset(row["names"].split("/"))
 
 
@@ -248,4 +254,15 @@ def _processed(cursor: Cursor, user_id: str, limit: int, offset: int, with_usage
     sql = PAGE.format(
         sessions=page.sessions([user_id]), condition="processed", limit=page.bind(limit), offset=page.bind(offset)
     )
-    return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.parameters)]
+    return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.values)]
+
+
+def _place(row: SessionRow, sort: Sort) -> After:
+    match sort:
+        case Sort.STARTED_AT:
+            key = (row.span_begin - EPOCH) // timedelta(microseconds=1)
+        case Sort.SIZE_BYTES:
+            key = row.size_bytes or 0
+        case Sort.TOOL_ERRORS:
+            key = row.tool_errors or 0
+    return After(key, row.user_id, row.session_file)

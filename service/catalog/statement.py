@@ -2,36 +2,49 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from service.catalog.database import naive, utc
 from service.catalog.index import LINE, SEPARATOR
 from service.catalog.merged import sessions_sql
 from service.catalog.selection import Selection
 
+TIME_KEY = "span_begin"  # what sessions are sorted by, where that is a time
+
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Where a page begins: behind the session that is the last of the page before."""
+    """Where a page begins: behind the session that was the last of the page before. A time is microseconds."""
 
-    key: datetime | int
+    key: int
     user_id: str
     session_file: str
 
+    def values(self) -> tuple[int, str, str]:
+        return self.key, self.user_id, self.session_file
 
-class Statement:
-    """The text of a statement in the making, with its parameters."""
 
-    def __init__(self, *, with_usage: bool) -> None:
-        self.parameters: list[object] = []
-        self._with_usage = with_usage
+class Parameters:
+    """The parameters of a statement, in the order in which its text is made."""
+
+    def __init__(self) -> None:
+        self.values: list[object] = []
 
     def bind(self, value: object) -> str:
         """How the value is written in the text."""
         if isinstance(value, datetime):
-            self.parameters.append(value.astimezone(UTC).replace(tzinfo=None))
-            return f"CAST(${len(self.parameters)} AS TIMESTAMP)"
-        self.parameters.append(value)
-        return f"${len(self.parameters)}"
+            self.values.append(naive(value) if value.tzinfo else value)
+            return f"CAST(${len(self.values)} AS TIMESTAMP)"
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+class Statement(Parameters):
+    """A statement about sessions in the making."""
+
+    def __init__(self, *, with_usage: bool) -> None:
+        super().__init__()
+        self._with_usage = with_usage
 
     def sessions(self, user_ids: Sequence[str]) -> str:
         """All sessions of these users, or of all users."""
@@ -64,7 +77,8 @@ def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator
 
 def _after(after: After | None, key: str, bind: Callable[[object], str]) -> Iterator[str]:
     if after is not None:
-        place, user, name = bind(after.key), bind(after.user_id), bind(after.session_file)
+        place = bind(utc(after.key) if key == TIME_KEY else after.key)
+        user, name = bind(after.user_id), bind(after.session_file)
         later = f'(user_id > {user} OR (user_id = {user} AND session_file > {name} COLLATE "C"))'
         yield f"({key} < {place} OR ({key} = {place} AND {later}))"
 

@@ -1,8 +1,9 @@
 """The table `users`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
+from service.catalog.audit import AuditLog, Event
 from service.catalog.database import CatalogError, Cursor, Database, now
 from service.catalog.shape import Shape
 
@@ -19,8 +20,20 @@ USER = Shape(User)
 
 BY_ID = f"SELECT {USER.columns} FROM users WHERE id = $1"
 ALL = f"SELECT {USER.columns} FROM users ORDER BY id"
+SOME = f"SELECT {USER.columns} FROM users WHERE id IN (SELECT unnest(string_to_array($1, chr(31)))) ORDER BY id"
+MATCHES = "$1 = '' OR strpos(lower(concat_ws(chr(10), id, email, name)), lower($1)) > 0"
+PAGE = f"""
+    SELECT {USER.columns} FROM users WHERE {MATCHES} ORDER BY email COLLATE "C", id COLLATE "C" LIMIT $2 OFFSET $3
+"""
+COUNT = f"SELECT count(*) AS total FROM users WHERE {MATCHES}"
 BY_EMAIL = "SELECT id FROM users WHERE email = $1"
 ADD = "INSERT INTO users (id, email, name, active, created_at) VALUES ($1, $2, $3, TRUE, CAST($4 AS TIMESTAMP))"
+CHANGE = "UPDATE users SET email = $2, name = $3, active = $4 WHERE id = $1"
+INSERT = "INSERT INTO users (id, email, name, active, created_at) VALUES ($1, $2, $3, $4, CAST($5 AS TIMESTAMP))"
+
+
+class EmailTaken(Exception):
+    """The e-mail is another user's."""
 
 
 class Users:
@@ -35,6 +48,43 @@ class Users:
     async def all(self) -> list[User]:
         """Every user, by id. Raises CatalogError."""
         return [USER.decode(row) for row in await self._database.query(ALL)]
+
+    async def some(self, user_ids: Iterable[str]) -> list[User]:
+        """Those of these users that exist, by id. Raises CatalogError."""
+        return [USER.decode(row) for row in await self._database.query(SOME, ["\x1f".join(user_ids)])]
+
+    async def page(self, q: str, limit: int, offset: int) -> tuple[list[User], int]:
+        """A page of the users with that text in id, e-mail or name, by e-mail; and how many there are.
+
+        Raises CatalogError.
+        """
+
+        def work(cursor: Cursor) -> tuple[list[User], int]:
+            rows = cursor.query(PAGE, [q, limit, offset])
+            return [USER.decode(row) for row in rows], cursor.query(COUNT, [q])[0]["total"]
+
+        return await self._database.run(work)
+
+    async def save(self, user: User, audit: AuditLog, event: Event) -> User | None:
+        """Create or change a user, with the audit row that says so and what was there before, which is returned.
+
+        Raises EmailTaken or CatalogError.
+        """
+        created_at = now()
+
+        def work(cursor: Cursor) -> User | None:
+            with cursor.transaction():
+                before = next((USER.decode(row) for row in cursor.query(BY_ID, [user.id])), None)
+                if any(row["id"] != user.id for row in cursor.query(BY_EMAIL, [user.email])):
+                    raise EmailTaken
+                if before is None:
+                    cursor.insert(INSERT, [user.id, user.email, user.name, user.active, created_at])
+                elif before != user:
+                    cursor.query(CHANGE, [user.id, user.email, user.name, user.active])
+                audit.add(cursor, replace(event, params_before=asdict(before) if before else None))
+            return before
+
+        return await audit.run_to_end(work)
 
     async def add(self, users: Iterable[User]) -> tuple[int, int]:
         """Add those whose id is not there yet, all or none; returns how many were added and how many were there.

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -21,14 +22,21 @@ class PageQuery(Query):
 
 def page_response(rows: Sequence[Any], query: PageQuery, total: int) -> web.Response:
     """The page as JSON. Each row is a dataclass; its fields are the members of an object."""
-    body = {
-        "rows": [_fields(row) for row in rows],
-        "pagination": {"limit": query.limit, "offset": query.offset, "total": total},
-    }
-    return web.json_response(body, dumps=lambda value: json.dumps(value, default=_json_value))
+    pagination = {"limit": query.limit, "offset": query.offset, "total": total}
+    return json_response({"rows": [fields_of(row) for row in rows], "pagination": pagination})
 
 
-def _fields(row: Any) -> dict[str, Any]:
+def cursor_response(rows: Sequence[Any], following: str | None, total: int) -> web.Response:
+    """The same for a list with cursors; `following` is that of the next page, if there is one."""
+    return json_response({"rows": [fields_of(row) for row in rows], "next": following, "total": total})
+
+
+def json_response(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:
+    """Times are written in ISO 8601."""
+    return web.json_response(body, status=status, dumps=lambda value: json.dumps(value, default=_json_value))
+
+
+def fields_of(row: Any) -> dict[str, Any]:
     """Unlike `dataclasses.asdict` without copying the values."""
     return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
 

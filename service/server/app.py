@@ -13,9 +13,11 @@ from service.api.errors import translate
 from service.api.parts import (
     ARCHIVES,
     AUDIT,
+    AUDIT_SEARCH,
     CONFIG_POOL,
     DATABASE,
     DEFLATE_POOL,
+    DIRECTORY,
     EXPORT_POOL,
     FILES_POOL,
     INDEX_POOL,
@@ -30,7 +32,7 @@ from service.api.readiness import Readiness
 from service.api.routes import HEALTH, LINK_ROUTES, OPEN_ROUTES, add_routes
 from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
-from service.catalog import AuditLog, CatalogError, Index, Replica, SessionSearch, Users, open_catalog
+from service.catalog import AuditLog, AuditSearch, CatalogError, Index, Replica, SessionSearch, Users, open_catalog
 from service.catalog.replicas import BEAT
 from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
@@ -44,7 +46,7 @@ from service.http.requests import OBSERVER, assign_request_id, on_prepare
 from service.pools import Pool, settle
 from service.server.metrics import METRICS, Metrics, served
 from service.server.readings import watch_parts
-from service.sessions import Background, Folders, Indexer, Sessions
+from service.sessions import Background, Directory, Folders, Indexer, Sessions
 from service.store import open_store
 from service.transfers.admission import ADMISSION, Admission
 from service.transfers.transfer import PROGRESS_INTERVAL, TRANSFERS, Transfers, refuse_while_stopping
@@ -121,6 +123,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
     app[DATABASE] = database = await open_catalog(settings, _pool(app, "catalog", settings.threads))
     app[USERS] = Users(database)
     app[AUDIT] = AuditLog(database)
+    app[AUDIT_SEARCH] = AuditSearch(database)
     app[REPLICA] = replica = Replica(database, app[AUDIT])
     try:
         await replica.register()
@@ -156,7 +159,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[INDEXER] = indexer = Indexer(
         folders, Index(app[DATABASE]), background, app[FILES_POOL], settings.index.patience
     )
-    app[SESSIONS] = Sessions(app[USERS], folders, SessionSearch(app[DATABASE]), indexer, app[FILES_POOL])
+    search = SessionSearch(app[DATABASE])
+    app[SESSIONS] = Sessions(app[USERS], folders, search, indexer, app[FILES_POOL])
+    app[DIRECTORY] = Directory(app[USERS], folders, search, indexer, app[FILES_POOL])
     app[ARCHIVES] = Archives(app[DEFLATE_POOL], app[EXPORT_POOL], app[FILES_POOL])
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)

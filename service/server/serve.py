@@ -10,8 +10,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from service.api.parts import CONFIG_POOL, FILES_POOL, STORE
+from service.api.parts import CONFIG_POOL, DIRECTORY, FILES_POOL, STORE
 from service.auth import AUTHENTICATION
+from service.catalog import CatalogError
 from service.config import Settings
 from service.http.protocol import Runner
 from service.server.app import build_app
@@ -54,6 +55,7 @@ async def serve(
             url = _url(runner)
             say_what_is_on(settings, url, descriptors)
             await _check_store(app, settings)
+            await _log_unassigned(app)
             on_ready(url)
             gc.freeze()  # what is there now stays, so no full collection, which stops all threads, looks at it again
             reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], looked)
@@ -99,3 +101,12 @@ async def _check_store(app: web.Application, settings: Settings) -> None:
         await app[FILES_POOL].run(app[STORE].check)
     except StoreUnavailable as error:
         log.warning("%s Requests get 503 until %s is a directory: %s", error, settings.storage.root, error.__cause__)
+
+
+async def _log_unassigned(app: web.Application) -> None:
+    """Files that nobody would find otherwise."""
+    with contextlib.suppress(StoreUnavailable, CatalogError):  # the start has said so, or the next request does
+        if count := await app[DIRECTORY].count_unassigned():
+            log.warning(
+                "directories under the session root that belong to no user: %d; see GET /api/admin/unassigned", count
+            )

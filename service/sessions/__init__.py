@@ -5,12 +5,14 @@ It knows no HTTP, no SQL and no paths.
 
 from service.catalog import Selection
 from service.sessions.background import Background
+from service.sessions.directory import Directory, UserNotFound
 from service.sessions.folders import Folders
 from service.sessions.indexer import Indexer, NotIndexedInTime
-from service.sessions.sessions import Session, Sessions, UserNotFound, UserSessions
+from service.sessions.sessions import Session, Sessions, UserSessions
 
 __all__ = [
     "Background",
+    "Directory",
     "Folders",
     "Indexer",
     "NotIndexedInTime",

@@ -1,7 +1,13 @@
 """Which directories of the store are whose."""
 
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
 from service.catalog import User, Users
-from service.store import SessionStore, UserFiles, user_directories
+from service.store import Listing, SessionStore, UserFiles, user_directories
+
+T = TypeVar("T")
+TOGETHER = 50  # users whose files are listed in one hop to a thread
 
 
 class Folders:
@@ -13,9 +19,9 @@ class Folders:
         self._layouts = layouts
         self._names: dict[User, tuple[str, ...]] = {}  # kept, as a layout without a directory is logged each time
 
-    async def users(self) -> list[User]:
-        """Every user, by id. Raises CatalogError."""
-        return await self._users.all()
+    async def users(self, user_ids: Sequence[str] = ()) -> list[User]:
+        """Every user, or those of these that exist, by id. Raises CatalogError."""
+        return await (self._users.some(user_ids) if user_ids else self._users.all())
 
     def names(self, user: User) -> tuple[str, ...]:
         """The names of a user's directories, in order of priority, whether or not they exist."""
@@ -26,3 +32,32 @@ class Folders:
     def open(self, user: User) -> UserFiles:
         """Open a user's directories. Blocks; the caller closes it. Raises StoreUnavailable."""
         return self._store.user_files(self.names(user))
+
+    def list(self, user: User) -> Listing:
+        """List a user's files. Blocks. Raises StoreUnavailable."""
+        files = self.open(user)
+        try:
+            return files.list()
+        finally:
+            files.close()
+
+    def list_directory(self, name: str) -> Listing:
+        """List the files of a directory, whosever it is. Blocks. Raises StoreUnavailable."""
+        files = self._store.user_files((name,))
+        try:
+            return files.list()
+        finally:
+            files.close()
+
+    def directories(self) -> Sequence[str]:
+        """The names of all directories there are. Blocks. Raises StoreUnavailable."""
+        return self._store.directories()
+
+    def list_all(self, users: Sequence[User]) -> Sequence[Listing]:
+        """The files of each of these users, in one hop to a thread for some of them."""
+        return [self.list(user) for user in users]
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Slices of so many."""
+    return (items[start : start + size] for start in range(0, len(items), size))

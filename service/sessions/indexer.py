@@ -11,22 +11,19 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from service.catalog import CatalogError, Index, IndexRow, User
 from service.pools import Pool
 from service.sessions.background import Background, Stopped
-from service.sessions.folders import Folders
+from service.sessions.folders import TOGETHER, Folders, batches
 from service.sessions.reading import Reader, file_state
 from service.store import Listing, NotFound, NotRegular, StoreError, StoreUnavailable
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-TOGETHER = 50  # users whose files are listed in one hop to a thread
 SLICE = 1  # seconds of reading after which rows are written
 MOST_ROWS = 500  # that are written at once
 QUICK = 0.05  # seconds of listing that also a request waits for which could do without
@@ -82,7 +79,7 @@ class Indexer:
         background, users = self._background, await self._folders.users()
         changed: list[User] = []
         began = time.perf_counter()
-        for some in _batches(users, TOGETHER):
+        for some in batches(users, TOGETHER):
             changed += await background.pool.run(self._changed, some, facts=True, pause=background.rest)
         self._listing_took = time.perf_counter() - began
         for facts in (False, True):
@@ -102,7 +99,7 @@ class Indexer:
         self._background.waiting += 1
         try:
             async with asyncio.timeout(self._patience):
-                for some in _batches(users, TOGETHER):
+                for some in batches(users, TOGETHER):
                     for user in await self._pool.run(self._changed, some, facts=facts, pause=pause):
                         await self._update(user, facts=facts, pool=self._pool, pause=pause)
         except TimeoutError:
@@ -118,7 +115,7 @@ class Indexer:
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
         async with tracked.lock:
-            listing = await pool.run(self._list, user)
+            listing = await pool.run(self._folders.list, user)
             digest = _digest(listing)
             unread = await self._write_rows(user, listing)
             tracked.listed = digest
@@ -136,7 +133,7 @@ class Indexer:
                 rows.append(IndexRow(name, state, None))
             if before != state or not was_read:
                 unread.append(name)
-        for some in _batches(rows, MOST_ROWS):
+        for some in batches(rows, MOST_ROWS):
             await self._index.replace(user.id, some)
         if known:
             await self._index.replace(user.id, [], known)
@@ -157,16 +154,9 @@ class Indexer:
         for user in users:
             pause()
             tracked = self._tracked.get(user.id)
-            if tracked is None or _digest(self._list(user)) != (tracked.read if facts else tracked.listed):
+            if tracked is None or _digest(self._folders.list(user)) != (tracked.read if facts else tracked.listed):
                 changed.append(user)
         return changed
-
-    def _list(self, user: User) -> Listing:
-        files = self._folders.open(user)
-        try:
-            return files.list()
-        finally:
-            files.close()
 
     def _read_some(self, user: User, unread: deque[str], pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
         """Read for a while, taking names off `unread`; returns rows, and whether a file could not be read."""
@@ -210,7 +200,3 @@ def _digest(listing: Listing) -> bytes:
     for identity in listing.identities:
         digest.update(identity)
     return digest.digest()
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -11,19 +11,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from service.catalog import CatalogError, Selection, SessionRow, SessionSearch, User, Users, utc
+from service.catalog import After, CatalogError, Selection, SessionRow, SessionSearch, Sort, User, Users, utc
 from service.pools import Pool
-from service.sessions.folders import Folders
+from service.sessions.directory import UserNotFound
+from service.sessions.folders import TOGETHER, Folders, batches
 from service.sessions.indexer import Indexer
 from service.store import Listing, OpenFile, SessionFile, UserFiles
 from service.store.layout import email_local
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-class UserNotFound(Exception):
-    """The catalog has no such user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,42 @@ class Sessions:
             yield sessions
         finally:
             sessions.close()
+
+    async def across(
+        self, selection: Selection, sort: Sort, after: After | None, limit: int
+    ) -> tuple[list[UsersSession], After | None, int]:
+        """A page of the sessions that are selected, of all users; what the next page comes after; how many there are.
+
+        Raises NotIndexedInTime, StoreUnavailable or CatalogError.
+        """
+        if selection.needs_facts or self._indexer.lists_quickly:
+            users = await self._folders.users(selection.user_ids)
+            await self._indexer.refresh(users, facts=selection.needs_facts)
+        rows, following, total = await self._search.across(selection, sort, after, limit)
+        emails = {user.id: user.email for user in await self._users.some({row.user_id for row in rows})}
+        return [_users_session(row, emails.get(row.user_id)) for row in rows], following, total
+
+    async def select(self, selection: Selection) -> AsyncIterator[tuple["UserSessions", Listing]]:
+        """Each user with sessions that are selected, by id, and the listing of these. The sessions close with the step.
+
+        Raises NotIndexedInTime before the first, StoreUnavailable and CatalogError.
+        """
+        users = await self._folders.users(selection.user_ids)
+        names: dict[str, frozenset[str]] | None = None
+        if selection.needs_facts:
+            await self._indexer.refresh(users, facts=True)
+            names = await self._search.selected_files(selection)
+            users = [user for user in users if user.id in names]
+        for some in batches(users, TOGETHER):
+            listings = await self._pool.run(self._folders.list_all, some)
+            for user, listing in zip(some, listings, strict=True):
+                selected = listing if names is None else listing.narrowed(names[user.id])
+                if selected.names or selected.skipped:
+                    sessions = UserSessions(user, self._folders, self._search, self._indexer, self._pool)
+                    try:
+                        yield sessions, selected
+                    finally:
+                        sessions.close()
 
 
 class UserSessions:
@@ -175,13 +208,23 @@ def _merged(
 
 def _session(row: SessionRow, file: SessionFile | None) -> Session:
     return Session(
-        **facts_of(row),
+        **_facts(row),
         size_bytes=file.size if file else None,
         available=file is not None,
     )
 
 
-def facts_of(row: SessionRow) -> dict[str, Any]:
+def _users_session(row: SessionRow, email: str | None) -> UsersSession:
+    return UsersSession(
+        **_facts(row),
+        size_bytes=row.size_bytes,
+        available=row.size_bytes is not None,
+        user_id=row.user_id,
+        email=email,
+    )
+
+
+def _facts(row: SessionRow) -> dict[str, Any]:
     """The fields that a session has from the catalog."""
     return {
         "session_file": row.session_file,

@@ -29,19 +29,30 @@ def user_directories(layouts: Sequence[str], user_id: str, email: str) -> tuple[
     A name that could lead elsewhere (`base / ""` is the whole root, a local part of `..` its parent) is no
     directory of any user: it is skipped and logged.
     """
-    values = {"email_local": email_local(email), "email": email, "user_id": user_id}
     names = []
     for layout in layouts:
-        # With an empty value, the name would be another user's directory, or everybody's.
-        used = [values[key] for key in PLACEHOLDER.findall(layout)]
-        name = PLACEHOLDER.sub(lambda match: values[match[1]], layout)
-        if all(used) and _is_plain(name):
+        name, is_usable = _filled_in(layout, user_id, email)
+        if is_usable:
             names.append(name)
         else:
             log.warning(
                 "layout %s gives user %.99r no directory: %.99r is not a directory's name", layout, user_id, name
             )
     return tuple(dict.fromkeys(names))
+
+
+def yields_directory(layout: str, user_id: str, email: str) -> bool:
+    """Whether the layout gives a user with this id and e-mail a directory."""
+    return _filled_in(layout, user_id, email)[1]
+
+
+def _filled_in(layout: str, user_id: str, email: str) -> tuple[str, bool]:
+    """The name, and whether it can be that of a user's directory."""
+    values = {"email_local": email_local(email), "email": email, "user_id": user_id}
+    # With an empty value, the name would be another user's directory, or everybody's.
+    used = [values[key] for key in PLACEHOLDER.findall(layout)]
+    name = PLACEHOLDER.sub(lambda match: values[match[1]], layout)
+    return name, all(used) and _is_plain(name)
 
 
 def _is_plain(name: str) -> bool:
