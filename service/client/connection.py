@@ -20,7 +20,7 @@ from service.client.responses import read_refusal
 
 T = TypeVar("T")
 
-BUFFER = 512 * 1024  # bytes received ahead of what is being saved
+READ_BUFFER = 512 * 1024  # bytes of a response that wait to be read
 LONGEST_WAIT = 600.0  # seconds; a server that asks for more is not waited for
 CONNECT_TIMEOUT = 30  # seconds
 READ_TIMEOUT = 300  # seconds without a byte; longer than an export waits for its slot
@@ -49,7 +49,7 @@ class Connection:
             connector=aiohttp.TCPConnector(limit=0),
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
-            read_bufsize=BUFFER,
+            read_bufsize=READ_BUFFER,
             auto_decompress=False,
         )
 

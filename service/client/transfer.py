@@ -4,7 +4,6 @@ A transfer that breaks off is resumed where the server says that the bytes are t
 section 8.8.3), else started over. Before what an earlier process left is resumed, it is verified.
 """
 
-import asyncio
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -17,9 +16,11 @@ from service.client.connection import Connection, Params
 from service.client.errors import BrokenOff, Damaged
 from service.client.progress import OnProgress, Progress
 from service.client.responses import body_errors, parse_number
+from service.client.saver import Saver
 from service.client.steps import finish_step
 from service.pools import Pool, settle
 
+BUFFER = 1024 * 1024  # bytes received ahead of what is being saved
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)")  # RFC 9110 section 14.4
 
 
@@ -141,18 +142,21 @@ class Transfer:
         return length
 
     async def _save_body(self, response: aiohttp.ClientResponse) -> None:
-        """Save one chunk in the thread while the next one arrives."""
-        step = self._pool.run(self._destination.write, b"")
+        """Save the body. Bytes are taken from the response as soon as they are there, as it loses what it still holds
+        when it breaks off."""
+        saver = Saver(self._pool, self._destination.write)
         try:
-            async with body_errors():
-                async for chunk in response.content.iter_any():
-                    await asyncio.shield(step)
-                    step = self._pool.run(self._destination.write, chunk)
-                    self._received += len(chunk)
-                    self._report()
-            await asyncio.shield(step)
+            try:
+                async with body_errors():
+                    async for chunk in response.content.iter_any():
+                        saver.add(chunk)
+                        self._received += len(chunk)
+                        self._report()
+                        await saver.drain(BUFFER)
+            finally:
+                await saver.drain()
         finally:
-            await settle(step)  # the destination must not be closed while a thread uses it
+            await saver.stop()
         self._report()
 
     def _report(self) -> None:
