@@ -72,7 +72,7 @@ PAGE = f"""
     ) AS page
     ORDER BY page.timestamp DESC, page.id DESC
 """
-COUNT = "SELECT count(*) AS total FROM audit_log WHERE user_id = $1"
+COUNT = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) AS total FROM audit_totals WHERE user_id = $1"
 
 
 class AuditLog:

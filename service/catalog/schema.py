@@ -14,7 +14,7 @@ HAS_VERSION = """
     WHERE table_schema = current_schema() AND table_name = 'schema_version'
 """
 
-VERSION = 3  # 1 had no table `schema_version`, 2 no `session_index`
+VERSION = 4  # 1 had no table `schema_version`, 2 no `session_index`, 3 no `audit_totals`
 
 
 def prepare_schema(cursor: Cursor, engine: str) -> None:
@@ -50,8 +50,6 @@ def _version(cursor: Cursor) -> int:
 
 
 def _run(cursor: Cursor, name: str) -> None:
-    """Run the statements of a file. No text in them has a semicolon."""
-    text = files(__package__).joinpath(name).read_text("utf-8")
-    code = "\n".join(line.partition("--")[0] for line in text.splitlines())
-    for statement in filter(str.strip, code.split(";")):
-        cursor.query(statement)
+    """Run all statements of a file."""
+    statements = files(__package__).joinpath(name).read_text("utf-8")
+    cursor.query(statements)

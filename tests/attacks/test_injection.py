@@ -172,7 +172,7 @@ PASSED_ON = {
     ("catalog/duckdb", "sql"),
     ("catalog/postgres", "sql"),
     ("catalog/postgres", "f'{sql} ON CONFLICT DO NOTHING'"),
-    ("catalog/schema", "statement"),
+    ("catalog/schema", "statements"),
     # Made of the names of a dataclass's fields; and by `Statement`, of which the next test but one asks more.
     ("catalog/index", "ADD"),
     ("catalog/search", "sql"),

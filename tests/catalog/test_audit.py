@@ -41,6 +41,16 @@ async def test_several_rows_are_written_all_or_none(database: Database) -> None:
     assert audit.failures == 1
 
 
+async def test_rows_of_several_users_are_counted_whoever_wrote_them(database: Database) -> None:
+    """A processor of another kind writes the table itself."""
+    await database.query(
+        "INSERT INTO audit_log (id, timestamp, user_id, action) SELECT concat('x', n), CAST('2026-01-01' AS TIMESTAMP), "
+        "CASE WHEN n < 3 THEN 'a' WHEN n < 8 THEN 'b' END, 'x' FROM generate_series(1, 10) AS numbers(n)"
+    )
+    audit = AuditLog(database)
+    assert [await audit.count(user) for user in ("a", "b", "c")] == [2, 5, 0]
+
+
 async def test_a_write_outlives_the_cancellation_of_who_asked_for_it(catalog_url: str) -> None:
     database = await opened(catalog_url, threads=1)
     release = threading.Event()

@@ -74,6 +74,18 @@ async def test_several_replicas_that_start_at_once_make_one_schema(catalog_url: 
         database.close()
 
 
+async def test_rows_that_came_before_their_counts_are_counted(database: Database, catalog_url: str) -> None:
+    """A catalog of version 3, which had no table of counts."""
+    for statement in ("DROP TRIGGER audit_log_counted ON audit_log", "DROP TABLE audit_totals"):
+        await database.query(statement)
+    await AuditLog(database).write(event())
+    await database.query("UPDATE schema_version SET version = 3")
+    again = await opened(catalog_url)
+    await AuditLog(again).write(event())
+    assert await AuditLog(again).count("u") == 2
+    again.close()
+
+
 async def test_a_role_that_may_make_nothing_is_enough_once_the_tables_are_there(
     catalog_url: str, postgres: Postgres
 ) -> None:
