@@ -33,6 +33,7 @@ from yaml import YAMLError
 
 from service.archive.codec import Compression
 from service.store.layout import checked_layout
+from service.store.root import BucketRoot, parse_root
 
 PREFIX = "SESSION_EXPORT__"
 ROOT_ALIAS = "SESSION_DATA_DIR"
@@ -55,6 +56,13 @@ def _checked_network(network: IPvAnyNetwork) -> IPvAnyNetwork:
     if network.prefixlen == 0:
         raise ValueError("the proxies' own addresses; this network is everybody")
     return network
+
+
+def _checked_endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("a URL such as https://s3.example.com:9000")
+    return url
 
 
 def _checked_url(url: str) -> str:
@@ -92,10 +100,26 @@ class Server(Section):
     )
 
 
-class Storage(Section):
-    root: Path = Field(
-        Path("data/user_sessions"), description="Directory that holds a directory of session files for each user."
+class S3(Section):
+    endpoint: Annotated[str, AfterValidator(_checked_endpoint)] | None = Field(
+        None, description="URL of a server other than AWS's, without the bucket."
     )
+    region: str | None = Field(
+        None, min_length=1, description="Region; empty: AWS_REGION and the like, else us-east-1."
+    )
+    path_style: bool = Field(False, description="Whether the bucket stands in the URL's path, not in its host name.")
+    connections: int = Field(128, ge=1, le=1024, description="Requests to the bucket that run at once.")
+    prefetch_memory: int = Field(
+        128, ge=1, le=65536, description="MiB of session files that all exports together may fetch in advance."
+    )
+
+
+class Storage(Section):
+    root: Annotated[Path | BucketRoot, BeforeValidator(parse_root)] = Field(
+        Path("data/user_sessions"),
+        description="Directory, or s3://bucket/prefix, that holds a directory of session files for each user.",
+    )
+    s3: S3 = Field(S3(), description="How the bucket is reached, where the root is one.")
     layouts: tuple[Annotated[str, AfterValidator(checked_layout)], ...] = Field(
         ("{email_local}", "{user_id}"),
         min_length=1,

@@ -24,7 +24,9 @@ def test_the_shipped_file_is_the_defaults_and_names_every_key() -> None:
     }
     for section in shipped:
         for key in shipped[section]:
-            assert re.search(rf"\n(  # .*\n)*  {key}:.*( # \w+|\n  # )", text) or key in ("layouts", "tokens"), key
+            assert re.search(rf"\n(  # .*\n)*  {key}:.*( # \w+|\n  # )", text) or key in ("layouts", "s3", "tokens"), (
+                key
+            )
 
 
 def test_environment_overrides_the_file(tmp_path: Path) -> None:

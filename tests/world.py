@@ -18,6 +18,7 @@ from yarl import URL
 from service.api.parts import DATABASE, SETTINGS
 from service.catalog import Usage, UsageRow, User, Users
 from service.config import (
+    S3,
     Auth,
     Catalog,
     Console,
@@ -34,6 +35,7 @@ from service.config import (
 )
 from service.http.protocol import Runner
 from service.server.app import build_app
+from service.store import BucketRoot
 from service.transfers.transfer import TRANSFERS
 from tests.document import violations
 
@@ -80,6 +82,8 @@ class World:
     def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
         self.root = directory / "root"
         self.root.mkdir()
+        self.bucket: BucketRoot | None = None  # instead of the root
+        self.s3 = S3()
         self.catalog_url = str(directory / "catalog.duckdb")
         self._stack = stack
         self.violations: list[str] = []
@@ -102,7 +106,7 @@ class World:
     def settings(self) -> Settings:
         return Settings(
             server=self.server,
-            storage=Storage(root=self.root, layouts=self.layouts),
+            storage=Storage(root=self.bucket or self.root, layouts=self.layouts, s3=self.s3),
             catalog=Catalog(url=self.catalog_url),
             auth=Auth(tokens=self.tokens, jwt=self.jwt, proxy=self.proxy),
             exports=self.exports,

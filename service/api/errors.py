@@ -10,7 +10,16 @@ from service.catalog import CatalogError
 from service.http.problems import RETRY_SOON, Problem
 from service.http.requests import describe_caller
 from service.sessions import NotIndexedInTime, UserNotFound
-from service.store import InvalidName, NotFound, NotRegular, StoreError, StoreUnavailable, Truncated, Unreadable
+from service.store import (
+    InvalidName,
+    NotFound,
+    NotRegular,
+    Replaced,
+    StoreError,
+    StoreUnavailable,
+    Truncated,
+    Unreadable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +29,7 @@ STATUS_OF_STORE: dict[type[StoreError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
     Truncated: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Replaced: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Changed: HTTPStatus.SERVICE_UNAVAILABLE,  # what was remembered is forgotten; the next request gets what is there
 }

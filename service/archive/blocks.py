@@ -4,7 +4,7 @@ A big file makes a job for each block; small files go in batches, since each job
 are prefetched, also across users, and their results in order are the blocks of all files in order.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from service.archive.plan import Listed
 from service.archive.prefetch import Prefetch
 from service.archive.remembered import Remembered
 from service.pools import Pool
-from service.store import OpenFile, Skipped
+from service.store import OpenFile, Read, Skipped
 
 BATCH_FILES = 256
 BATCH_FOLDERS = 4  # whose directories a batch holds open
@@ -69,7 +69,7 @@ class Blocks:
     def __init__(
         self,
         opener: Opener,
-        rows: Iterable[int],
+        rows: Sequence[int],
         pool: Pool,
         remembered: Remembered | None,
         begin: int = 0,
@@ -81,7 +81,7 @@ class Blocks:
         and not taken yet, so memory is flat and every archive gets its turn.
         """
         self._opener = opener
-        self._listed = opener.plan.rows(rows)
+        self._rows = rows
         self._codec = opener.plan.codec
         self._pool = pool
         self._remembered = remembered
@@ -155,8 +155,9 @@ class Blocks:
         """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
         batch: list[Listed] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
-        for listed in self._listed:
-            is_small = listed.size <= BLOCK and not self._begin
+        begin = self._begin
+        for listed in self._opener.plan.rows(self._rows):
+            is_small = listed.size <= BLOCK and not begin
             if is_small:
                 batch.append(listed)
                 room -= listed.size
@@ -164,8 +165,8 @@ class Blocks:
                 yield partial(self._small_files, batch)
                 batch, room = [], BLOCK
             if not is_small:
-                yield from self._big_file_jobs(listed, self._begin)
-                self._begin = 0
+                yield from self._big_file_jobs(listed, begin)
+                begin = 0
         if batch:
             yield partial(self._small_files, batch)
 
@@ -187,7 +188,7 @@ class Blocks:
         return results
 
     def _small_file(self, listed: Listed, most: int) -> Result:
-        member = self._opener.open(listed)
+        member = self._opener.open(listed, partial(self._reads, listed.folder))
         if isinstance(member, Skipped):
             return member
         if member.size > most:
@@ -231,12 +232,15 @@ class Blocks:
             yield self._block(member, offset)
 
     def _opened(self, listed: Listed) -> Member | Skipped:
-        member = self._opener.open(listed)
+        member = self._opener.open(listed, partial(self._reads, listed.folder))
         if isinstance(member, Member):
             self._open.add(member.file)
             if self._crc_first:
                 member.crc = self._checksum(member)
         return member
+
+    def _reads(self, folder: int) -> Iterator[Read]:
+        return self._opener.plan.reads(self._rows, folder, self._begin)
 
     def _checksum(self, member: Member) -> int:
         """The whole file's. It stands before the data, so the file is read once for it and again for the blocks."""

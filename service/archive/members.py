@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from service.archive.plan import Listed, Plan, is_recent, key_of
-from service.store import OpenFile, Skipped, StoreError, StoreUnavailable, UserFiles
+from service.store import OpenFile, Read, Skipped, StoreError, StoreUnavailable, UserFiles
 
 
 class Changed(StoreError):
@@ -26,10 +26,12 @@ class Source:
         self._files: UserFiles | None = None
         self._lock = threading.Lock()
 
-    def open(self, name: str) -> OpenFile:
+    def open(self, name: str, reads: Callable[[], Iterator[Read]]) -> OpenFile:
+        """`reads` gives all reads of the folder that are to come; see `UserFiles.prefetch`."""
         with self._lock:
             if self._files is None:
                 self._files = self._open_files()
+                self._files.prefetch(reads())
         return self._files.open(name)
 
     def close(self) -> None:
@@ -78,13 +80,13 @@ class Opener:
         self._sources = sources
         self.strict = strict
 
-    def open(self, listed: Listed) -> Member | Skipped:
-        """Raises StoreUnavailable, and Changed."""
+    def open(self, listed: Listed, reads: Callable[[], Iterator[Read]]) -> Member | Skipped:
+        """See `Source.open` for `reads`. Raises StoreUnavailable, and Changed."""
         path = self.plan.folders[listed.folder].path
         name = path + listed.name
         key = key_of(listed.identity, listed.size, listed.mtime_ns, self.plan.dialect)
         try:
-            file = self._sources[path].open(listed.name)
+            file = self._sources[path].open(listed.name, reads)
         except StoreUnavailable:
             raise
         except StoreError as error:

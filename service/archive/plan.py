@@ -6,7 +6,7 @@ it. Two archives of the same plan are the same bytes, so its digest is a strong 
 
 import hashlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,10 +14,10 @@ from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 
-from service.archive.codec import CODECS, Codec, Compression
+from service.archive.codec import BLOCK, CODECS, Codec, Compression
 from service.archive.figures import sha256_of
 from service.archive.framing import Framing
-from service.store import Listing, Skipped
+from service.store import Listing, Read, Skipped
 
 VERSION = Struct("=qq")  # size in bytes, modification time in nanoseconds
 SETTLED = 10  # seconds without a change, after which nobody seems to write to a file
@@ -135,6 +135,15 @@ class Plan:
             yield Listed(
                 row, folder, listing.names[at], listing.sizes[at], listing.mtimes_ns[at], listing.identities[at]
             )
+
+    def reads(self, rows: Sequence[int], folder: int, begin: int) -> Iterator[Read]:
+        """The reads that blocks make for those of the rows that are in the folder. The first row begins at `begin`."""
+        end = self._ends[folder]
+        start = end - len(self.folders[folder].listing.names)
+        for listed in self.rows(rows[bisect_left(rows, start) : bisect_left(rows, end)]):
+            first = begin if listed.row == rows[0] else 0
+            for offset in range(first, max(listed.size, 1), BLOCK):
+                yield Read(listed.name, offset, min(BLOCK, listed.size - offset), listed.identity)
 
     def keys(self) -> Iterator[bytes]:
         """Under which the figures of all rows are remembered; see `key_of`."""

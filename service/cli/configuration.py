@@ -24,10 +24,11 @@ def operator_errors() -> Iterator[None]:
     from service.catalog import CatalogError  # noqa: PLC0415
     from service.cli.user_import import ImportRefused  # noqa: PLC0415
     from service.config import ConfigError  # noqa: PLC0415
+    from service.store import StoreUnusable  # noqa: PLC0415
 
     try:
         yield
-    except (ConfigError, CatalogError, ImportRefused, OSError) as error:
+    except (ConfigError, CatalogError, StoreUnusable, ImportRefused, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

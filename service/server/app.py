@@ -153,7 +153,7 @@ async def _beat(replica: Replica) -> None:
 
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    app[STORE] = open_store(settings.storage, app[FILES_POOL])
+    app[STORE] = store = open_store(settings.storage, app[FILES_POOL])
     folders = Folders(app[USERS], app[STORE], settings.storage.layouts)
     background = Background(app[INDEX_POOL], lambda: app[TRANSFERS].running > 0)
     app[INDEXER] = indexer = Indexer(
@@ -174,6 +174,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     if indexing is not None:
         indexing.cancel()
         await settle(indexing)
+    store.close()
 
 
 async def _metrics(app: web.Application) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ import sys
 
 from service.archive import most_open_files
 from service.config import Settings
+from service.store import BucketRoot
 
 PER_CONNECTION = 4  # its socket, a user's two directories, a file
 OTHERS = 256  # the catalog, the log, the files of threads and libraries
@@ -14,13 +15,24 @@ OTHERS = 256  # the catalog, the log, the files of threads and libraries
 def descriptors_needed(settings: Settings) -> int:
     """How many may be open at once: those of all connections, or those of all exports, whichever are more."""
     exports = settings.exports.max_concurrent * descriptors_of_an_export(settings)
-    return OTHERS + max(settings.server.max_connections * PER_CONNECTION, exports)
+    return OTHERS + max(settings.server.max_connections * PER_CONNECTION, exports) + sockets_to_bucket(settings)
 
 
 def descriptors_of_an_export(settings: Settings) -> int:
     """Those of its socket, the user's directories and the open files."""
-    threads = settings.exports.threads or len(os.sched_getaffinity(0))
-    return 1 + len(settings.storage.layouts) + most_open_files(threads)
+    return 1 + len(settings.storage.layouts) + most_open_files(_deflate_threads(settings))
+
+
+def sockets_to_bucket(settings: Settings) -> int:
+    """One for each thread that may wait for the bucket: its own, and those that list, open and read files."""
+    if not isinstance(settings.storage.root, BucketRoot):
+        return 0
+    storage, exports = settings.storage, settings.exports
+    return storage.s3.connections + storage.threads + exports.max_concurrent + _deflate_threads(settings)
+
+
+def _deflate_threads(settings: Settings) -> int:
+    return settings.exports.threads or len(os.sched_getaffinity(0))
 
 
 def raise_descriptors(needed: int) -> int:

@@ -100,7 +100,7 @@ async def _check_store(app: web.Application, settings: Settings) -> None:
     try:
         await app[FILES_POOL].run(app[STORE].check)
     except StoreUnavailable as error:
-        log.warning("%s Requests get 503 until %s is a directory: %s", error, settings.storage.root, error.__cause__)
+        log.warning("%s Requests get 503 until %s can be read: %s", error, settings.storage.root, error.__cause__)
 
 
 async def _log_unassigned(app: web.Application) -> None:

@@ -6,11 +6,13 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from service import __version__
-from service.config import Settings
+from service.config import Settings, Storage
 from service.http.proxies import Proxies
 from service.server.descriptors import descriptors_needed, room_for_connections
+from service.store import BucketRoot
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,12 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
     server, storage, catalog, exports = settings.server, settings.storage, settings.catalog, settings.exports
     yield f"Session Export {__version__} listening on {url}"
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
+    if isinstance(storage.root, BucketRoot):
+        s3 = storage.s3
+        yield (
+            f"bucket at {s3.endpoint or 'AWS'}: {s3.connections} requests at once, at most {s3.prefetch_memory} MiB "
+            "fetched in advance for all transfers"
+        )
     if catalog.file is None:
         yield f"catalog {catalog.shown}: at most {catalog.threads} connections"
     else:
@@ -59,6 +67,11 @@ def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
             "network in the clear; put a proxy with TLS in front, let only that one connect, and name it in "
             "server.trusted_proxies"
         )
+    if _crosses_network_in_clear(settings.storage):
+        yield (
+            f"storage.s3.endpoint is {settings.storage.s3.endpoint}: sessions cross the network in the clear; give the "
+            "bucket's server a certificate, and name it with https://"
+        )
     if settings.metrics.port is not None and not is_loopback(settings.metrics.host):
         yield f"metrics.host is {settings.metrics.host}: the metrics need no token, so let only Prometheus reach them"
     kind = file_system(settings.catalog.file, mounts) if settings.catalog.file else ""
@@ -75,6 +88,11 @@ def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
             f"{room_for_connections(descriptors, connections)} connections: raise the hard limit (LimitNOFILE= of "
             "systemd, ulimit -Hn), or lower server.max_connections or exports.max_concurrent"
         )
+
+
+def _crosses_network_in_clear(storage: Storage) -> bool:
+    parts = urlsplit(storage.s3.endpoint or "")
+    return isinstance(storage.root, BucketRoot) and parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def is_loopback(host: str) -> bool:

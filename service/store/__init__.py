@@ -14,11 +14,14 @@ from service.store.files import (
     NotFound,
     NotRegular,
     OpenFile,
+    Read,
+    Replaced,
     SessionFile,
     SessionStore,
     Skipped,
     StoreError,
     StoreUnavailable,
+    StoreUnusable,
     Truncated,
     Unreadable,
     UserFiles,
@@ -26,20 +29,25 @@ from service.store.files import (
 from service.store.layout import user_directories
 from service.store.local import LocalStore
 from service.store.opening import open_store
+from service.store.root import BucketRoot
 
 __all__ = [
     "SESSION_FILE",
+    "BucketRoot",
     "InvalidName",
     "Listing",
     "LocalStore",
     "NotFound",
     "NotRegular",
     "OpenFile",
+    "Read",
+    "Replaced",
     "SessionFile",
     "SessionStore",
     "Skipped",
     "StoreError",
     "StoreUnavailable",
+    "StoreUnusable",
     "Truncated",
     "Unreadable",
     "UserFiles",

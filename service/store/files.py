@@ -1,8 +1,9 @@
 """What every store offers: names, errors and duties."""
 
+import os
 import re
 from array import array
-from collections.abc import AsyncGenerator, Container
+from collections.abc import AsyncGenerator, Container, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress
@@ -13,6 +14,10 @@ SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
 
 class StoreError(Exception):
     """A file cannot be read. The text is one plain sentence without a path, as clients may see it."""
+
+
+class StoreUnusable(Exception):
+    """The store cannot be opened as configured; the text says what to do."""
 
 
 class InvalidName(StoreError):
@@ -52,6 +57,14 @@ class Truncated(StoreError):
         self.name = name
 
 
+class Replaced(StoreError):
+    """Another version took the file's place while it was read. `name` is the file's, for the log."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__("The file was replaced while it was read.")
+        self.name = name
+
+
 class StoreUnavailable(StoreError):
     """The whole store does not answer; whether a file exists is unknown."""
 
@@ -73,6 +86,12 @@ class Skipped:
 
     name: str
     reason: str
+
+
+def printable(name: str) -> str:
+    """A file name as printable text; bytes that are not UTF-8 and unprintable characters become `\\xNN`."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _numbers() -> "array[int]":
@@ -118,6 +137,15 @@ class Listing:
         )
 
 
+class Read(NamedTuple):
+    """A read that is announced: `size` bytes from `offset` of the version with this identity."""
+
+    name: str
+    offset: int
+    size: int
+    identity: bytes
+
+
 class OpenFile(Protocol):
     """An open session file. The caller closes it. Size and modification time are those at opening.
 
@@ -130,12 +158,15 @@ class OpenFile(Protocol):
     identity: bytes
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Exactly `count` bytes from `offset`. Blocks; any thread may call it. Raises Truncated or Unreadable."""
+        """Exactly `count` bytes from `offset`. Blocks; any thread may call it.
+
+        Raises Truncated, Replaced or Unreadable.
+        """
 
     def chunks(self, wanted: range) -> AsyncGenerator[bytes, None]:
         """The wanted bytes, for a download on the event loop. Close it before the file.
 
-        Raises Truncated or Unreadable.
+        Raises Truncated, Replaced or Unreadable.
         """
 
     def has_changed(self) -> bool:
@@ -161,6 +192,12 @@ class UserFiles(Protocol):
     def stat_file(self, name: str) -> SessionFile | None:
         """Size and modification time of one session file, or None if there is none of that name."""
 
+    def prefetch(self, reads: Iterator[Read]) -> None:
+        """Announce reads, sorted by name and offset, as `open` and `OpenFile.read_at` will make them.
+
+        A store with latency begins them before they are needed. Another store does not look at `reads`.
+        """
+
     def open(self, name: str) -> OpenFile:
         """Open one session file. Raises InvalidName, NotFound, NotRegular, Unreadable or StoreUnavailable."""
 
@@ -179,3 +216,6 @@ class SessionStore(Protocol):
 
     def directories(self) -> list[str]:
         """The names of all directories, sorted, whether or not a user has them. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """End its threads and connections, after the last use; may be called twice."""

@@ -27,10 +27,12 @@ from service.store.files import (
     Listing,
     NotFound,
     NotRegular,
+    Read,
     SessionFile,
     Skipped,
     StoreError,
     StoreUnavailable,
+    printable,
 )
 from service.store.local_file import IDENTITY, LocalFile, open_regular, store_error
 
@@ -106,7 +108,7 @@ class LocalUserFiles:
         if len(self._directories) > 1:
             listing.sort()
         skipped = rejected.keys() - set(listing.names)
-        listing.skipped = [Skipped(_printable(name), str(rejected[name])) for name in sorted(skipped)]
+        listing.skipped = [Skipped(printable(name), str(rejected[name])) for name in sorted(skipped)]
         return listing
 
     def stat_file(self, name: str) -> SessionFile | None:
@@ -127,6 +129,9 @@ class LocalUserFiles:
             except NotRegular as error:  # a later directory may have the session under this name
                 failure = error
         raise failure
+
+    def prefetch(self, reads: Iterator[Read]) -> None:
+        pass  # the system reads ahead
 
     def close(self) -> None:
         while self._directories:
@@ -168,6 +173,9 @@ class LocalStore:
     def directories(self) -> list[str]:
         with _store_unavailable(), os.scandir(self._root) as entries:
             return sorted(entry.name for entry in entries if self._is_directory(entry))
+
+    def close(self) -> None:
+        pass  # holds nothing between two calls
 
     def _is_directory(self, entry: "os.DirEntry[str]") -> bool:
         """Whether it is a directory, or a link that `user_files` follows to one."""
@@ -265,9 +273,3 @@ def _stat_file(name: str, directory: int) -> SessionFile | None:
     except OSError:
         return None
     return SessionFile(name, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
-
-
-def _printable(name: str) -> str:
-    """A file name as printable text; bytes that are not UTF-8 and unprintable characters become `\\xNN`."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -21,7 +21,7 @@ from service.catalog import CatalogError, CatalogUncertain, Event, Replica, Resu
 from service.http.problems import Problem
 from service.http.requests import REQUEST_ID, STREAM, describe_caller, route_pattern
 from service.pools import settle
-from service.store import StoreError, Truncated, Unreadable
+from service.store import Replaced, StoreError, Truncated, Unreadable
 from service.transfers.events import event_of
 from service.transfers.record import Entry, Record
 from service.transfers.stall import abort_when_stalled
@@ -297,7 +297,7 @@ def _outcome(transfer: Transfer, cause: BaseException) -> Result:
 
 
 def _log_failure(transfer: Transfer, cause: BaseException) -> None:
-    file = f"{cause.name}: " if isinstance(cause, Truncated | Unreadable) and cause.name else ""
+    file = f"{cause.name}: " if isinstance(cause, Truncated | Replaced | Unreadable) and cause.name else ""
     log.error(
         "%s to %s is broken off after %d bytes: %s%s",
         transfer.resource,

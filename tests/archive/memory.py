@@ -1,12 +1,12 @@
 """Session files in memory, for archives: they keep a record of what is done with them."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from service.archive import Archive, Compression, Folder, Plan, Remembered, Source
 from service.pools import Pool
-from service.store import Listing, NotFound, OpenFile, Truncated
+from service.store import Listing, NotFound, OpenFile, Read, Truncated
 
 MTIME = 1_760_000_000_000_000_000
 
@@ -103,6 +103,9 @@ class Doors:
 
     def __init__(self, open_file: Callable[[str], OpenFile]) -> None:
         self.open = open_file
+
+    def prefetch(self, reads: Iterator[Read]) -> None:
+        """Nothing is read in advance, as in a local directory."""
 
     def close(self) -> None:
         """Nothing is open."""

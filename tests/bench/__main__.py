@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tests.bench.bucket import bucket
 from tests.bench.catalog import catalog
 from tests.bench.client import client
 from tests.bench.corpora import Corpora
@@ -36,6 +37,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "list": listing,
     "index": index,
     "single": single,
+    "bucket": bucket,
     "overhead": overhead,
     "catalog": catalog,
     "engines": engines,

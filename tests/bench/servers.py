@@ -106,7 +106,7 @@ def service(
     }
     file = home / "config.yaml"
     file.write_text(json.dumps(config))  # JSON is YAML
-    with _started([sys.executable, "-m", "service", "serve", "--config", str(file)], port, home) as pid:
+    with started([sys.executable, "-m", "service", "serve", "--config", str(file)], port, home) as pid:
         yield Server(port, pid, token.token)
 
 
@@ -115,7 +115,7 @@ def rival(way: str, scratch: Path, *sources: Path) -> Iterator[Server]:
     """A way of `tests.bench.rivals`; it answers at `/`."""
     port = free_port()
     paths = [str(source.absolute()) for source in sources]
-    with _started([sys.executable, "-m", "tests.bench.rivals", way, str(port), *paths], port, scratch) as pid:
+    with started([sys.executable, "-m", "tests.bench.rivals", way, str(port), *paths], port, scratch) as pid:
         yield Server(port, pid)
 
 
@@ -128,7 +128,7 @@ def nginx(root: Path, scratch: Path) -> Iterator[Server]:
     home = Path(tempfile.mkdtemp(prefix="nginx-", dir=scratch))
     port = free_port()
     (home / "nginx.conf").write_text(NGINX.format(port=port, root=root.absolute()))
-    with _started([program, "-p", str(home), "-e", "stderr", "-c", "nginx.conf"], port, home) as pid:
+    with started([program, "-p", str(home), "-e", "stderr", "-c", "nginx.conf"], port, home) as pid:
         yield Server(port, pid)
 
 
@@ -159,7 +159,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def _started(command: list[str], port: int, home: Path) -> Iterator[int]:
+def started(command: list[str], port: int, home: Path) -> Iterator[int]:
     """A process that runs until the end of the block; its pid, once it listens."""
     with tempfile.TemporaryFile(dir=home) as log:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)

@@ -1,10 +1,8 @@
-"""How a file is opened and listed, and the layouts."""
+"""Session files in a local directory, and the layouts."""
 
-import gc
 import os
 import threading
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 from service.pools import Pool
 from service.store import (
-    InvalidName,
     Listing,
     LocalStore,
     NotFound,
@@ -67,13 +64,6 @@ def test_a_layout_with_more_around_an_empty_value_is_no_directory() -> None:
 def test_a_layout_that_is_not_one_directory_for_each_user_is_rejected(template: str) -> None:
     with pytest.raises(ValueError, match="a directory name with"):
         checked_layout(template)
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    made = Pool("files", 2)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -155,14 +145,6 @@ def test_a_fifo_that_takes_the_files_place_after_the_first_stat_is_rejected(
         opened.open("f.jsonl")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../canary.jsonl", "a/b.jsonl", "a.jsonl\n", "a\0.jsonl", "é.jsonl"])
-def test_open_checks_the_name_itself(pool: Pool, folder: Path, name: str) -> None:
-    opened = LocalStore(folder.parent, pool).user_files(("alice",))
-    with pytest.raises(InvalidName):
-        opened.open(name)
-    assert opened.stat_file(name) is None
-
-
 def test_a_rejected_file_leaves_no_descriptor(pool: Pool, folder: Path) -> None:
     (folder / "d.jsonl").mkdir()
     (folder / "l.jsonl").symlink_to("d.jsonl")
@@ -176,15 +158,6 @@ def test_a_rejected_file_leaves_no_descriptor(pool: Pool, folder: Path) -> None:
         opened.close()
         opened.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-def test_a_file_shorter_than_expected_is_truncated(pool: Pool, folder: Path) -> None:
-    (folder / "a.jsonl").write_text("12345")
-    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
-    assert file.read_at(1, 4) == b"2345"
-    with pytest.raises(Truncated):
-        file.read_at(1, 5)
-    file.close()
 
 
 def test_a_missing_root_is_not_a_missing_user(pool: Pool, tmp_path: Path) -> None:
@@ -206,23 +179,6 @@ def test_running_out_of_descriptors_does_not_blame_the_file(
     monkeypatch.setattr("service.store.local.os.open", fail)
     with pytest.raises(StoreUnavailable):
         opened.open("a.jsonl")
-
-
-def test_a_listing_is_sorted_columns_of_the_first_directory_that_has_a_name(pool: Pool, tmp_path: Path) -> None:
-    for directory, name, size in (("a", "z.jsonl", 1), ("a", "m.jsonl", 2), ("b", "m.jsonl", 3), ("b", "c.jsonl", 4)):
-        (tmp_path / directory).mkdir(exist_ok=True)
-        (tmp_path / directory / name).write_bytes(b"x" * size)
-        os.utime(tmp_path / directory / name, ns=(size, size * 10**9 + 1))
-    opened = LocalStore(tmp_path, pool).user_files(("a", "b"))
-    listing = opened.list()
-    assert listing.names == ["c.jsonl", "m.jsonl", "z.jsonl"]
-    assert list(listing.sizes) == [4, 2, 1]
-    assert list(listing.mtimes_ns) == [4 * 10**9 + 1, 2 * 10**9 + 1, 10**9 + 1]
-    for name, identity in zip(listing.names, listing.identities, strict=True):
-        file = opened.open(name)
-        assert file.identity == identity
-        file.close()
-    opened.close()
 
 
 def test_a_name_that_one_directory_rejects_and_another_has_is_not_skipped(pool: Pool, tmp_path: Path) -> None:
@@ -267,16 +223,6 @@ def test_a_narrowed_listing_keeps_whole_rows() -> None:
     )
 
 
-def test_no_object_of_a_listing_but_its_columns_is_tracked_by_the_garbage_collector(pool: Pool, folder: Path) -> None:
-    for number in range(50):
-        (folder / f"{number}.jsonl").write_text("x")
-    opened = LocalStore(folder.parent, pool).user_files(("alice",))
-    listing = opened.list()
-    opened.close()
-    for column in (listing.names, listing.sizes, listing.mtimes_ns, listing.identities):
-        assert not any(map(gc.is_tracked, column))
-
-
 def test_directories_are_those_that_users_can_have(pool: Pool, folder: Path) -> None:
     root = folder.parent
     (root / "bob").symlink_to("alice")
@@ -291,15 +237,6 @@ def test_directories_are_those_that_users_can_have(pool: Pool, folder: Path) -> 
     )
     with pytest.raises(StoreUnavailable):
         LocalStore(root / "none", pool).directories()
-
-
-@pytest.mark.parametrize("wanted", [range(3_000_000), range(5, 2_500_001), range(2_999_999, 3_000_000), range(7, 7)])
-async def test_chunks_are_the_wanted_bytes(pool: Pool, folder: Path, wanted: range) -> None:
-    data = os.urandom(3_000_000)
-    (folder / "a.jsonl").write_bytes(data)
-    file = LocalStore(folder.parent, pool).user_files(("alice",)).open("a.jsonl")
-    assert b"".join([chunk async for chunk in file.chunks(wanted)]) == data[wanted.start : wanted.stop]
-    file.close()
 
 
 async def test_chunks_of_a_file_that_was_cut_short_are_truncated(pool: Pool, folder: Path) -> None:

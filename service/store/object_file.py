@@ -1,0 +1,112 @@
+"""A session file in a bucket: one version of an object, read in ranges that are pinned to its entity tag."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, Union
+
+from service.pools import Pool
+from service.store.bucket import Bucket, Stat
+from service.store.files import StoreError
+from service.store.prefetch import Budget, Prefetch, Share
+
+FIRST = 1024 * 1024  # bytes that opening reads: small files need no other request
+CHUNK = 1024 * 1024  # bytes of a request of a single download, of which at most AHEAD are in flight
+AHEAD = 16
+TAIL = 32 * 1024  # bytes: deflate's window, which is read again before the next block
+TAILS = 8
+
+
+class Piece(NamedTuple):
+    """Bytes of the version that has the identity."""
+
+    identity: bytes
+    data: bytes
+
+
+Announced: TypeAlias = Prefetch[Union["ObjectFile", Piece]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What all objects of a bucket are read with: `pool` runs requests, `budget` bounds what is read in advance."""
+
+    bucket: Bucket
+    pool: Pool
+    budget: Budget
+
+
+class ObjectFile:
+    """See `OpenFile`. Its version does not change: if the object is replaced, reading raises Replaced.
+
+    No response stays open between two reads, so a client may take hours for a download.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what one GET gives
+        self, access: Access, key: str, name: str, stat: Stat, identity: bytes, first: bytes
+    ) -> None:
+        self._access = access
+        self._key = key
+        self._etag = stat.etag
+        self._first = first
+        self._tails: dict[int, bytes] = {}  # by the offset behind them
+        self.prefetch: Announced | None = None  # the reads of this file, if any were announced
+        self.name = name
+        self.size = stat.size
+        self.mtime_ns = stat.mtime_ns
+        self.identity = identity
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        end = offset + count
+        if end <= len(self._first):
+            return self._first if count == len(self._first) else self._first[offset:end]
+        tail = self._tails.get(end)
+        if tail is not None and count <= len(tail):
+            return tail[len(tail) - count :]
+        data = self._prefetched(offset)
+        if data is None or len(data) != count:
+            data = self._access.bucket.get_range(self._key, offset, count, self._etag, self.name)
+        self._keep_tail(end, data)
+        return data
+
+    async def chunks(self, wanted: range) -> AsyncGenerator[bytes, None]:
+        offsets = iter(range(wanted.start, wanted.stop, CHUNK))
+        reads: deque[asyncio.Future[bytes]] = deque()
+        share = Share(self._access.budget)
+        try:
+            offset = next(offsets, None)
+            while offset is not None or reads:
+                while offset is not None and len(reads) < AHEAD and share.take(CHUNK):
+                    reads.append(self._access.pool.run(self.read_at, offset, min(CHUNK, wanted.stop - offset)))
+                    offset = next(offsets, None)
+                yield await reads.popleft()
+                share.give_back(CHUNK)
+        finally:
+            for read in reads:
+                read.cancel()
+            share.close()
+
+    def has_changed(self) -> bool:
+        return False  # a version of an object is never written to
+
+    def close(self) -> None:
+        self._first = b""
+        self._tails.clear()
+        if self.prefetch:
+            self.prefetch.drop(self.name)
+
+    def _prefetched(self, offset: int) -> bytes | None:
+        """The bytes of an announced read, unless it failed or was of another version."""
+        if self.prefetch is None:
+            return None
+        try:
+            piece = self.prefetch.take(self.name, offset)
+        except StoreError:
+            return None
+        return piece.data if isinstance(piece, Piece) and piece.identity == self.identity else None
+
+    def _keep_tail(self, end: int, data: bytes) -> None:
+        self._tails[end] = data[-TAIL:]
+        if len(self._tails) > TAILS:
+            self._tails.pop(next(iter(self._tails)), None)

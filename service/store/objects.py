@@ -1,0 +1,159 @@
+"""Session files as objects in a bucket, `<prefix><directory>/<session>.jsonl`.
+
+Objects have neither links nor permissions of their own, and a directory exists while a key begins with its name. Only
+keys right under a user's directory are session files. Sizes and times come from the listing, never from a request for
+each object.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from service.pools import Pool
+from service.store.bucket import Bucket, Stat
+from service.store.files import (
+    SESSION_FILE,
+    InvalidName,
+    Listing,
+    NotFound,
+    Read,
+    SessionFile,
+    Skipped,
+    printable,
+)
+from service.store.object_file import FIRST, Access, Announced, ObjectFile, Piece
+from service.store.prefetch import Budget, Prefetch
+from service.store.root import BucketRoot
+
+
+class ObjectUserFiles:
+    """One user's directories; see `UserFiles`. What it has listed, it does not list again."""
+
+    def __init__(self, access: Access, prefixes: Sequence[str]) -> None:
+        """`prefixes` are those of the user's directories, each with its slash."""
+        self._access = access
+        self._prefixes = prefixes
+        self._prefetch: Announced | None = None
+
+    @property
+    def exists(self) -> bool:
+        return any(map(self._access.bucket.has_keys, self._prefixes))
+
+    def list(self) -> Listing:
+        return self._listing
+
+    def names(self) -> frozenset[str]:
+        return frozenset(self._rows)
+
+    def stat_file(self, name: str) -> SessionFile | None:
+        if not SESSION_FILE.fullmatch(name):
+            return None
+        listing = self._listing
+        row = self._rows.get(name)
+        return None if row is None else SessionFile(name, listing.sizes[row], listing.mtimes_ns[row])
+
+    def prefetch(self, reads: Iterator[Read]) -> None:
+        self.close()
+        self._prefetch = Prefetch(reads, self._run_read, self._access.pool.executor, self._access.budget)
+
+    def open(self, name: str) -> ObjectFile:
+        if not SESSION_FILE.fullmatch(name):
+            raise InvalidName
+        prefetch = self._prefetch
+        try:
+            file = prefetch.take(name, 0) if prefetch else None
+            if not isinstance(file, ObjectFile):
+                file = self._open(name, range(len(self._prefixes)))
+        except BaseException:
+            if prefetch:
+                prefetch.drop(name)
+            raise
+        file.prefetch = prefetch
+        return file
+
+    def close(self) -> None:
+        if self._prefetch:
+            self._prefetch.close()
+            self._prefetch = None
+
+    @cached_property
+    def _listing(self) -> Listing:
+        listing = Listing()
+        rejected: set[str] = set()
+        for number, prefix in enumerate(self._prefixes):
+            known = set(listing.names)
+            for name, stat in self._entries(prefix):
+                if name in known:
+                    continue
+                if not SESSION_FILE.fullmatch(name):
+                    rejected.add(name)
+                    continue
+                listing.names.append(name)
+                listing.sizes.append(stat.size)
+                listing.mtimes_ns.append(stat.mtime_ns)
+                listing.identities.append(_identity(number, stat))
+        listing.sort()
+        listing.skipped = [Skipped(printable(name), str(InvalidName())) for name in sorted(rejected)]
+        return listing
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self._listing.names)}
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, Stat]]:
+        for page in self._access.bucket.pages(prefix):
+            for key, stat in page.objects:
+                if key.endswith(".jsonl"):
+                    yield key.removeprefix(prefix), stat
+
+    def _open(self, name: str, numbers: Sequence[int]) -> ObjectFile:
+        """Open the file in the first of these directories that has it."""
+        for number in numbers:
+            key = self._prefixes[number] + name
+            try:
+                stat, first = self._access.bucket.get_first(key, FIRST, name)
+            except NotFound:
+                continue
+            return ObjectFile(self._access, key, name, stat, _identity(number, stat), first)
+        raise NotFound
+
+    def _run_read(self, read: Read) -> ObjectFile | Piece:
+        """The listing knows in which directory the file is: a request for a missing key takes as long as any other."""
+        number, _, etag = read.identity.decode().partition(":")
+        if not read.offset:
+            others = [other for other in range(len(self._prefixes)) if str(other) != number]
+            return self._open(read.name, [int(number), *others])
+        key = self._prefixes[int(number)] + read.name
+        return Piece(read.identity, self._access.bucket.get_range(key, read.offset, read.size, etag, read.name))
+
+
+class ObjectStore:
+    """All directories under a prefix of a bucket; see `SessionStore`."""
+
+    def __init__(self, root: BucketRoot, bucket: Bucket, pool: Pool, budget: Budget) -> None:
+        """`pool` is this store's own, for requests to the bucket; the store closes it and the bucket."""
+        self._root = root
+        self._access = Access(bucket, pool, budget)
+
+    def check(self) -> None:
+        self._access.bucket.check()
+
+    def user_files(self, directories: tuple[str, ...]) -> ObjectUserFiles:
+        return ObjectUserFiles(self._access, [f"{self._root.prefix}{name}/" for name in directories])
+
+    def directories(self) -> list[str]:
+        prefix = self._root.prefix
+        found = {
+            name.removeprefix(prefix).removesuffix("/")
+            for page in self._access.bucket.pages(prefix)
+            for name in page.prefixes
+        }
+        return sorted(found - {""})
+
+    def close(self) -> None:
+        self._access.pool.close()
+        self._access.bucket.close()
+
+
+def _identity(number: int, stat: Stat) -> bytes:
+    """Of an object in the user's directory of this number, counted from 0."""
+    return f"{number}:{stat.etag}".encode()

@@ -1,0 +1,116 @@
+"""Announced reads: when they begin, in which order they may be taken, and what they may hold."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.store import NotFound, Read
+from service.store.prefetch import DEPTH, LEAST_BYTES, MOST_BYTES, Budget, Prefetch
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+def reads_of(count: int, size: int) -> Iterator[Read]:
+    return (Read(f"{number:06}", 0, size, b"1") for number in range(count))
+
+
+class Begun:
+    """Counts the reads that began."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def run(self, read: Read) -> str:
+        self.names.append(read.name)
+        return read.name
+
+
+def wait_for(begun: Begun, count: int, executor: ThreadPoolExecutor) -> None:
+    """Let the executor run what it has."""
+    executor.submit(int).result()
+    while len(begun.names) < count:
+        executor.submit(int).result()
+
+
+@pytest.mark.parametrize(("size", "expected"), [(MIB, MOST_BYTES // MIB), (10, DEPTH), (MOST_BYTES + 1, 1)])
+def test_so_much_is_read_in_advance(executor: ThreadPoolExecutor, size: int, expected: int) -> None:
+    begun = Begun()
+    prefetch = Prefetch(reads_of(2 * DEPTH, size), begun.run, executor, Budget(1024 * MIB))
+    wait_for(begun, expected, executor)
+    assert len(begun.names) == expected
+    assert prefetch.take("000000", 0) == "000000"
+    wait_for(begun, expected + 1, executor)
+    assert len(begun.names) == expected + 1
+    prefetch.close()
+
+
+def test_all_readers_share_one_budget_and_each_can_go_on(executor: ThreadPoolExecutor) -> None:
+    budget = Budget(20 * MIB)
+    begun = [Begun() for _ in range(4)]
+    prefetches = [Prefetch(reads_of(100, MIB // 4), each.run, executor, budget) for each in begun]
+    held = [MOST_BYTES, 6 * MIB, LEAST_BYTES, LEAST_BYTES]  # the first also has its own MiB
+    for each, size in zip(begun, held, strict=True):
+        wait_for(each, 4 * size // MIB, executor)
+        assert len(each.names) == 4 * size // MIB
+    prefetches[0].close()
+    for number in range(100):
+        wait_for(begun[2], number + 1, executor)
+        assert prefetches[2].take(f"{number:06}", 0) == f"{number:06}"
+    for prefetch in prefetches:
+        prefetch.close()
+    assert budget.take(20 * MIB)
+
+
+def test_a_read_that_waits_for_a_thread_is_left_to_the_caller() -> None:
+    held = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(held.wait)
+        begun = Begun()
+        prefetch = Prefetch(reads_of(3, 10), begun.run, executor, Budget(MIB))
+        assert prefetch.take("000000", 0) is None
+        held.set()
+        assert prefetch.take("000002", 0) in ("000002", None)
+        prefetch.close()
+    assert "000000" not in begun.names
+
+
+def test_an_error_is_raised_where_the_read_is_taken(executor: ThreadPoolExecutor) -> None:
+    def fail(read: Read) -> str:
+        raise NotFound
+
+    prefetch = Prefetch(reads_of(1, 10), fail, executor, Budget(MIB))
+    wait_for(Begun(), 0, executor)
+    with pytest.raises(NotFound):
+        prefetch.take("000000", 0)
+    assert prefetch.take("000000", 0) is None
+    prefetch.close()
+
+
+@given(st.data())
+def test_in_whatever_order_reads_are_taken_or_dropped_nothing_stays_held(data: st.DataObject) -> None:
+    files = data.draw(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 4), max_size=12))
+    announced = [Read(name, block * MIB, MIB, b"1") for name in sorted(files) for block in range(files[name])]
+    budget = Budget(3 * MIB)
+    with ThreadPoolExecutor(2) as executor:
+        prefetch = Prefetch(iter(announced), lambda read: (read.name, read.offset), executor, budget)
+        for read in data.draw(st.permutations(announced)):
+            if data.draw(st.booleans()):
+                assert prefetch.take(read.name, read.offset) in ((read.name, read.offset), None)
+            else:
+                prefetch.drop(read.name)
+        for name in files:
+            prefetch.drop(name)
+        assert budget.take(3 * MIB)
+        budget.give_back(3 * MIB)
+        prefetch.close()
+    assert budget.take(3 * MIB)
