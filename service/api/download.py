@@ -1,18 +1,16 @@
 """GET and HEAD /api/admin/users/{user_id}/sessions/{session_file}/download."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from service.api.parts import SESSIONS
+from service.api.session_file import open_session_file
 from service.catalog.actions import DOWNLOAD
 from service.http.conditions import Validators, content_range, precondition_response, requested_range
 from service.http.disposition import attachment
 from service.sessions import UserSessions
-from service.store import SESSION_FILE, InvalidName, OpenFile
+from service.store import OpenFile
 from service.transfers.record import SingleRecord
 from service.transfers.transfer import TRANSFERS
 from service.transfers.volume import Volume
@@ -20,7 +18,7 @@ from service.transfers.volume import Volume
 
 async def download(request: web.Request) -> web.StreamResponse:
     """A session file as it is, or the range of it that is asked for."""
-    async with _opened(request) as (sessions, file):
+    async with open_session_file(request) as (sessions, file):
         validators = Validators.of(file.size, file.mtime_ns, file.identity)
         if not_modified := precondition_response(request, validators):
             return not_modified
@@ -37,25 +35,11 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 async def head_download(request: web.Request) -> web.StreamResponse:
     """The headers of the whole file. Ranges are for GET alone (RFC 9110 section 14.2)."""
-    async with _opened(request) as (_, file):
+    async with open_session_file(request) as (_, file):
         validators = Validators.of(file.size, file.mtime_ns, file.identity)
         if not_modified := precondition_response(request, validators):
             return not_modified
         return _response(file, validators, file.size)
-
-
-@asynccontextmanager
-async def _opened(request: web.Request) -> AsyncIterator[tuple[UserSessions, OpenFile]]:
-    """The file that the request names, open. Raises what is answered with 400 or 404."""
-    name = request.match_info["session_file"]
-    if not SESSION_FILE.fullmatch(name):
-        raise InvalidName
-    async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
-        file = await sessions.open(name)
-        try:
-            yield sessions, file
-        finally:
-            file.close()
 
 
 def _response(file: OpenFile, validators: Validators, length: int) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.api import activity, audit, doctor, download, export, health, links, me, sessions, users
+from service.api import activity, audit, doctor, download, export, health, lines, links, me, sessions, users
 from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
@@ -51,6 +51,7 @@ def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
         ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
         ("GET", f"{SESSION}/download", download.download),
         ("HEAD", f"{SESSION}/download", download.head_download),
+        ("GET", f"{SESSION}/lines", lines.get_lines),
         ("GET", f"{USER}/activity", activity.list_activity),
         ("HEAD", f"{USER}/activity", activity.list_activity),
         ("GET", "/api/admin/me", me.get_me),

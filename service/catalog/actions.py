@@ -48,6 +48,7 @@ DOWNLOAD = Action("session_download", kind="download", counted=("bytes_sent",))
 ACTIVITY_READ = Action("admin.user_activity_read")
 AUDIT_READ = Action("admin.audit_read")
 LINK_MADE = Action("admin.link_made")
+SESSION_VIEW = Action("session_view")
 SESSIONS_READ = Action("admin.sessions_read")
 USER_SAVED = Action("admin.user_saved")
 

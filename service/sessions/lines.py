@@ -112,7 +112,7 @@ def decode_line(data: bytes | bytearray) -> Line | None:
 
 def decode_fields(data: bytes | bytearray) -> Line | None:
     """The same for a line of which not every field fits its type."""
-    line = _fields(Line, data) or _fields(Line, _without_halves(data))
+    line = _fields(Line, data) or _fields(Line, without_halves(data))
     if line is None:
         return None
     return Line(
@@ -143,7 +143,7 @@ def decode_text(value: Raw) -> str | None:
     return text.encode("utf-8", "replace").decode()  # the end may be half a surrogate pair now
 
 
-def _without_halves(data: bytes | bytearray) -> bytes:
+def without_halves(data: bytes | bytearray) -> bytes:
     """With the replacement character for each half of a surrogate pair."""
     return ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], data)
 
