@@ -6,6 +6,9 @@ CREATE SEQUENCE IF NOT EXISTS readiness CYCLE;
 -- PostgreSQL's name for a hash of a row, so that one statement is for both.
 CREATE MACRO IF NOT EXISTS hash_record_extended(record, seed) AS hash(record);
 
+-- PostgreSQL's lock between processes, of which there is one here.
+CREATE MACRO IF NOT EXISTS pg_advisory_xact_lock(key) AS key IS NULL;
+
 -- See postgres.sql. No primary keys, as rows of these are deleted: DuckDB finds a deleted key in its index for a while.
 CREATE TABLE IF NOT EXISTS replicas (
     id           VARCHAR NOT NULL,

@@ -15,6 +15,8 @@ SEPARATOR = "\x1f"  # in SQL chr(31)
 LINE = "\n"  # before and after each of several models
 FACTS_VERSION = 1  # raised when the facts of the same file become others, so that all files are read again
 
+# Two replicas that replace a row at once would leave it twice. DuckDB has one process, and this does nothing there.
+LOCK = "SELECT pg_advisory_xact_lock(hash_record_extended(ROW(CAST($1 AS VARCHAR)), 0))"
 KNOWN = """
     SELECT session_file, size_bytes, modified_ns, identity, facts_version
     FROM session_index
@@ -129,6 +131,7 @@ class Index:
 
         def work(cursor: Cursor) -> None:
             with cursor.transaction():
+                cursor.query(LOCK, [user_id])
                 cursor.query(REMOVE, [user_id, removed])
                 if columns:
                     cursor.query(ADD, [user_id, revision, *columns])

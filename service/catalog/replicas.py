@@ -56,6 +56,7 @@ DEAD = f"""
 OTHERS = "SELECT id, host FROM replicas WHERE id <> $1"
 LEFT = "DELETE FROM running WHERE replica_id = $1 RETURNING id"
 FORGET = "DELETE FROM replicas WHERE id = $1"
+FIRST = "SELECT min(id) AS id FROM replicas"
 LEAVE = "DELETE FROM replicas WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM running WHERE replica_id = $1)"
 
 BEGIN = "INSERT INTO running (id, replica_id) VALUES ($1, $2)"
@@ -104,6 +105,12 @@ class Replica:
             await self.register()
         elif rows[0]["may_judge"]:
             await self._database.run(self._bury)
+
+    async def leads(self) -> bool:
+        """Whether this replica does what one is enough for. For moments, two or none may. Raises CatalogError."""
+        if self._database.exclusive:
+            return True
+        return bool((await self._database.query(FIRST))[0]["id"] == self._id)
 
     async def leave(self) -> None:
         """At the end. A replica with outcomes that could not be written stays, and another one writes them."""

@@ -14,7 +14,9 @@ HAS_VERSION = """
     WHERE table_schema = current_schema() AND table_name = 'schema_version'
 """
 
-VERSION = 4  # 1 had no table `schema_version`, 2 no `session_index`, 3 no `audit_totals`
+VERSION = (
+    5  # 1 had no table `schema_version`, 2 no `session_index`, 3 no `audit_totals`, 4 no macro `pg_advisory_xact_lock`
+)
 
 
 def prepare_schema(cursor: Cursor, engine: str) -> None:

@@ -168,7 +168,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)
     checks = {"catalog": app[REPLICA].check, "store": lambda: app[FILES_POOL].run(app[STORE].check)}
     app[READINESS] = Readiness(checks)
-    indexing = asyncio.create_task(indexer.run(settings.index.interval)) if settings.index.enabled else None
+    indexing = None
+    if settings.index.enabled:
+        indexing = asyncio.create_task(indexer.run(settings.index.interval, app[REPLICA].leads))
     yield
     background.stop()
     if indexing is not None:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -62,12 +62,13 @@ class Indexer:
         self._tracked: dict[str, Tracked] = {}  # by the user's id
         self._logged: set[str] = set()  # failures, so that each is logged once
 
-    async def run(self, interval: float) -> None:
-        """Rounds, one every `interval` seconds, until `stop`."""
+    async def run(self, interval: float, leads: Callable[[], Awaitable[bool]]) -> None:
+        """Rounds, one every `interval` seconds, until the background stops; `leads` says whether they are this replica's."""
         while True:
             began = time.monotonic()
             try:
-                await self.round()
+                if await leads():
+                    await self.round()
             except Stopped:
                 return
             except (CatalogError, StoreError) as error:
