@@ -16,7 +16,7 @@ from service.http.query import Moment, Text
 
 
 class AuditLogQuery(CursorQuery):
-    """By whom, about whom, what, how it ended, and when."""
+    """By whom, about whom, what, how it ended, when, and in which request."""
 
     actor: Text | None = None
     about: Text | None = None
@@ -24,6 +24,7 @@ class AuditLogQuery(CursorQuery):
     result: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
+    correlation_id: Text | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -35,7 +36,9 @@ class AuditLogQuery(CursorQuery):
 async def list_audit(request: web.Request) -> web.Response:
     """A page of the audit log, newest first. To read it is an access of its own, and audited."""
     query = AuditLogQuery.of(request)
-    asked = AuditQuery(query.actor, query.about, query.action, query.result, query.since, query.until)
+    asked = AuditQuery(
+        query.actor, query.about, query.action, query.result, query.since, query.until, query.correlation_id
+    )
     bound = {"list": "audit", **asked.params()}
     place = query.place(bound, int, str)
     after = None if place is None else AfterRow(*place)

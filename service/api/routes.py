@@ -47,6 +47,8 @@ def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
         ("HEAD", "/api/admin/audit", audit.list_audit),
         ("GET", "/api/admin/sessions", sessions.list_all_sessions),
         ("HEAD", "/api/admin/sessions", sessions.list_all_sessions),
+        ("GET", "/api/admin/sessions/days", sessions.count_sessions_by_day),
+        ("HEAD", "/api/admin/sessions/days", sessions.count_sessions_by_day),
         ("GET", f"{USER}/sessions/download-all", export.download_all),
         ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
         ("GET", f"{SESSION}/download", download.download),

@@ -1,4 +1,4 @@
-"""GET /api/admin/users/{user_id}/sessions, and GET /api/admin/sessions for those of all users."""
+"""GET /api/admin/users/{user_id}/sessions, GET /api/admin/sessions for those of all users, and how many by day."""
 
 from aiohttp import web
 
@@ -8,7 +8,7 @@ from service.api.selection import AcrossUsersSelectionQuery, OneUsersSelectionQu
 from service.catalog import After, Sort
 from service.catalog.actions import SESSIONS_READ
 from service.http.cursors import CursorQuery, new_cursor
-from service.http.pages import PageQuery, cursor_response, page_response
+from service.http.pages import PageQuery, cursor_response, fields_of, json_response, page_response
 from service.http.query import Query
 
 
@@ -46,3 +46,10 @@ async def list_all_sessions(request: web.Request) -> web.Response:
         {"selection": selection.params(), "sort": sort.value, "limit": query.limit, "row_count": len(rows)},
     )
     return cursor_response(rows, None if following is None else new_cursor(following.values(), asked), total)
+
+
+async def count_sessions_by_day(request: web.Request) -> web.Response:
+    """How many sessions of all users began on each day. No session is named, so it is not audited."""
+    selection = AcrossUsersSelectionQuery.of(request).selection()
+    rows = await request.app[SESSIONS].by_day(selection)
+    return json_response({"rows": [fields_of(row) for row in rows]})

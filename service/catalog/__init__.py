@@ -8,7 +8,7 @@ from service.catalog.index import Facts, FileState, Index, IndexRow
 from service.catalog.merged import SessionRow
 from service.catalog.opening import open_catalog
 from service.catalog.replicas import Replica, Superseded
-from service.catalog.search import SessionSearch, Sort, Totals
+from service.catalog.search import DayCount, SessionSearch, Sort, Totals
 from service.catalog.selection import Selection
 from service.catalog.statement import After
 from service.catalog.usage import Usage, UsageRow
@@ -26,6 +26,7 @@ __all__ = [
     "CatalogUncertain",
     "CatalogUnusable",
     "Database",
+    "DayCount",
     "EmailTaken",
     "Event",
     "Facts",

@@ -43,6 +43,7 @@ class AuditQuery:
     result: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    correlation_id: str | None = None
 
     def params(self) -> dict[str, object]:
         """What was asked for, by the names that the API has."""
@@ -50,6 +51,7 @@ class AuditQuery:
             "about": self.about,
             "action": self.action,
             "actor": self.actor,
+            "correlation_id": self.correlation_id,
             "result": self.result,
             "since": self.since and self.since.isoformat(),
             "until": self.until and self.until.isoformat(),
@@ -114,6 +116,8 @@ def _conditions(query: AuditQuery, after: AfterRow | None, parameters: Parameter
         yield f"action = {bind(query.action)}"
     if query.result:
         yield f"result = {bind(query.result)}"
+    if query.correlation_id:
+        yield f"correlation_id = {bind(query.correlation_id)}"
     if query.since:
         yield f"timestamp >= {bind(query.since)}"
     if query.until:

@@ -69,6 +69,15 @@ TOTALS = """
     GROUP BY user_id
 """
 
+DAYS = f"""
+    SELECT CAST(CAST({TIME_KEY} AS DATE) AS VARCHAR) AS day, primary_model AS model, count(*) AS sessions,
+           count(CASE WHEN tool_errors > 0 THEN 1 END) AS with_errors
+    FROM ({{sessions}}) AS sessions
+    WHERE {{condition}}
+    GROUP BY 1, 2
+    ORDER BY 1, 2
+"""
+
 
 class Sort(StrEnum):
     """What a list across users is sorted by, descending."""
@@ -92,6 +101,16 @@ class Totals:
     sessions: int
     size_bytes: int
     last_session_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """How many sessions began on a day in UTC (ISO 8601) with this primary model, and how many of them had errors."""
+
+    day: str
+    model: str | None
+    sessions: int
+    with_errors: int
 
 
 @dataclass(slots=True)
@@ -205,6 +224,16 @@ class SessionSearch:
             )
             rows = cursor.query(sql, statement.values)
             return {row["user_id"]: frozenset(row["names"].split("/")) for row in rows}
+
+        return await self._run(work)
+
+    async def by_day(self, selection: Selection) -> list[DayCount]:
+        """The sessions that are selected, of all users, counted by day and primary model; in the order of days."""
+
+        def work(cursor: Cursor, with_usage: bool) -> list[DayCount]:
+            statement = Statement(with_usage=with_usage)
+            sql = DAYS.format(sessions=statement.sessions(selection.user_ids), condition=statement.condition(selection))
+            return [DayCount(**row) for row in cursor.query(sql, statement.values)]
 
         return await self._run(work)
 

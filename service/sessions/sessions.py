@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from service.catalog import After, CatalogError, Selection, SessionRow, SessionSearch, Sort, User, Users, utc
+from service.catalog import After, CatalogError, DayCount, Selection, SessionRow, SessionSearch, Sort, User, Users, utc
 from service.pools import Pool
 from service.sessions.directory import UserNotFound
 from service.sessions.folders import TOGETHER, Folders, batches
@@ -87,12 +87,21 @@ class Sessions:
 
         Raises NotIndexedInTime, StoreUnavailable or CatalogError.
         """
-        if selection.needs_facts or self._indexer.lists_quickly:
-            users = await self._folders.users(selection.user_ids)
-            await self._indexer.refresh(users, facts=selection.needs_facts)
+        await self._refresh(selection)
         rows, following, total = await self._search.across(selection, sort, after, limit)
         emails = {user.id: user.email for user in await self._users.some({row.user_id for row in rows})}
         return [_users_session(row, emails.get(row.user_id)) for row in rows], following, total
+
+    async def by_day(self, selection: Selection) -> list[DayCount]:
+        """The sessions that are selected, of all users, counted by the day on which they began. Raises as `across`."""
+        await self._refresh(selection)
+        return await self._search.by_day(selection)
+
+    async def _refresh(self, selection: Selection) -> None:
+        """Index what a list of this selection needs."""
+        if selection.needs_facts or self._indexer.lists_quickly:
+            users = await self._folders.users(selection.user_ids)
+            await self._indexer.refresh(users, facts=selection.needs_facts)
 
     async def select(self, selection: Selection) -> AsyncIterator[tuple["UserSessions", Listing]]:
         """Each user with sessions that are selected, by id, and the listing of these. The sessions close with the step.

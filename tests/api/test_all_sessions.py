@@ -140,6 +140,19 @@ async def test_usage_wins_here_too_and_a_row_without_a_file_is_listed(three: Wor
     assert names(await rows(three, "errors=true&sort=tool_errors")) == ["a1", "b1", "gone"]
 
 
+async def test_sessions_are_counted_by_the_day_on_which_they_began(three: World) -> None:
+    async def counts(query: str = "") -> list[tuple[str, int, int]]:
+        answer = await three.get(f"{ALL}/days?{query}")
+        assert answer.status == 200
+        return [(row["day"], row["sessions"], row["with_errors"]) for row in answer.json["rows"]]
+
+    expected = [("2026-05-05", 1, 0), ("2026-05-10", 1, 0), ("2026-05-11", 1, 1), ("2026-05-12", 1, 0)]
+    assert await counts("since=2020-01-01") == expected  # the first has no time in it: its modification time counts
+    assert await counts("errors=true") == expected[2:3]
+    assert await counts("user_id=u-9") == []
+    assert await three.audit() == []
+
+
 async def test_reading_is_audited(three: World) -> None:
     await rows(three, "errors=true&limit=7")
     (row,) = await three.audit("admin.sessions_read")

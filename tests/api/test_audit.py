@@ -50,6 +50,8 @@ async def found(world: World, query: str) -> list[str]:
         ("action=session_download", ["r3", "r2"]),
         ("action=session_bulk_download_started", ["r1"]),
         ("result=aborted", ["r1"]),
+        ("correlation_id=r1", ["r1", "r1"]),
+        ("correlation_id=r", []),
         ("about=u-1&actor=ben&result=success", ["r4", "r2"]),
         ("until=2026-05-11&since=2026-05-10T12:02:30Z", ["r4", "r3"]),
         ("until=2026-05-10T12:00:30Z", ["r1"]),

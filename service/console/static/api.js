@@ -3,8 +3,8 @@
 /**
  * A session of a list.
  * @typedef {{session_file: string, session_id: string, user_id?: string, email?: string, started_at: string | null,
- *   ended_at: string | null, active_seconds: number | null, wall_seconds: number | null, tool_calls: number,
- *   tool_errors: number, primary_model: string | null, processed: boolean, size_bytes: number | null,
+ *   ended_at: string | null, active_seconds: number | null, wall_seconds: number | null, tool_calls: number | null,
+ *   tool_errors: number | null, primary_model: string | null, processed: boolean, size_bytes: number | null,
  *   available: boolean, title: string | null, project: string | null, models: string[]}} Session
  * @typedef {{user_id: string, email: string, name: string | null, active: boolean, sessions: number,
  *   size_bytes: number, last_session_at: string | null}} User

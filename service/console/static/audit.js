@@ -18,6 +18,7 @@ const ACTIONS = {
   session_download_started: "Began to take a session",
   session_download: "Took a session",
   session_view: "Read a session here",
+  "admin.sessions_read": "Listed sessions",
   "admin.user_activity_read": "Read what a user did",
   "admin.audit_read": "Read the audit log",
   "admin.link_made": "Made a link",

@@ -63,8 +63,8 @@ class SessionPage {
     this.title.replaceChildren(foreign(row.title || row.session_file));
     this.facts.replaceChildren(
       moment(row.started_at),
-      ` · ${duration(row.wall_seconds)} · ${counted(row.tool_calls, "tool call", "tool calls")} · `,
-      counted(row.tool_errors, "error", "errors"),
+      ` · ${duration(row.wall_seconds)} · ${counted(row.tool_calls ?? 0, "tool call", "tool calls")} · `,
+      counted(row.tool_errors ?? 0, "error", "errors"),
       ...row.models.flatMap((model) => [" · ", foreign(model)]),
     );
   }

@@ -26,7 +26,7 @@ const FACTS = [
   { label: "Started", sort: "started_at", cell: (row) => [moment(row.started_at), " ", lasting(row)] },
   { label: "Size", numeric: true, sort: "size_bytes", cell: (row) => (row.available ? size(row.size_bytes) : "gone") },
   { label: "Models", cell: (row) => row.models.flatMap((model, at) => [at > 0 && ", ", foreign(model)]) },
-  { label: "Tool calls", numeric: true, cell: (row) => number(row.tool_calls) },
+  { label: "Tool calls", numeric: true, cell: (row) => number(row.tool_calls ?? 0) },
   { label: "Errors", numeric: true, sort: "tool_errors", cell: (row) => errors(row.tool_errors) },
 ];
 
@@ -199,7 +199,7 @@ function lasting(row) {
   return row.wall_seconds === null ? null : h("small", {}, `for ${duration(row.wall_seconds)}`);
 }
 
-/** @param {number} count */
+/** @param {number | null} count */
 function errors(count) {
-  return count === 0 ? "0" : h("strong", { class: "error" }, number(count));
+  return !count ? "0" : h("strong", { class: "error" }, number(count));
 }
