@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from service.catalog.actions import Action, Result
+from service.catalog.columns import pack, unpack
 from service.catalog.database import CatalogError, Cursor, Database, now
 from service.catalog.shape import Shape
 from service.pools import settle
@@ -64,6 +65,10 @@ ADD = f"""
     INSERT INTO audit_log ({AUDIT_ROW.stored})
     VALUES ($1, CAST($2 AS TIMESTAMP), $3, $4, $5, CAST($6 AS JSON), $7, $8, CAST($9 AS JSON), $10, $11, $12)
 """
+KINDS = {"timestamp": "TIMESTAMP", "params": "JSON", "params_before": "JSON", "duration_ms": "INTEGER"}
+VALUES = ", ".join(unpack(number, KINDS.get(name, "VARCHAR")) for number, name in enumerate(AUDIT_ROW.names, 1))
+ADD_MANY = f"INSERT INTO audit_log ({AUDIT_ROW.stored}) SELECT {VALUES}"
+BATCH = 1000  # rows of one such statement
 PAGE = f"""
     SELECT {AUDIT_ROW.columns}
     FROM (
@@ -82,14 +87,19 @@ class AuditLog:
 
     async def write(self, event: Event) -> None:
         """Add one row; see `write_all`."""
-        await self.write_all([event])
+        await self.run_to_end(lambda cursor: self.add(cursor, event))
 
     async def write_all(self, events: Sequence[Event]) -> None:
         """Add rows, all or none; they are on disk when this returns. Raises CatalogError.
 
         If the caller is cancelled, it waits for the write first: CancelledError means that the rows are on disk.
         """
-        await self.run_to_end(lambda cursor: self.add_all(cursor, events))
+
+        def work(cursor: Cursor) -> None:
+            with cursor.transaction():
+                self.add_all(cursor, events)
+
+        await self.run_to_end(work)
 
     async def run_to_end(self, work: Callable[[Cursor], T]) -> T:
         """Run work that writes rows; cancellation and errors as for `write_all`."""
@@ -105,35 +115,33 @@ class AuditLog:
             self.failures += 1
             raise
 
-    def add_all(self, cursor: Cursor, events: Sequence[Event]) -> None:
-        """Add rows, all or none, in a thread."""
-        if len(events) == 1:
-            self.add(cursor, events[0])
-        else:
-            with cursor.transaction():
-                for event in events:
-                    self.add(cursor, event)
-
     def add(self, cursor: Cursor, event: Event) -> None:
         """Add a row, in a thread."""
-        duration = None if event.duration_ms is None else min(max(event.duration_ms, 0), MAX_INTEGER)
-        cursor.insert(
-            ADD,
-            [
-                event.id,
-                event.timestamp + self._database.clock_offset,
-                event.user_id,
-                event.action.row_name(event.result),
-                event.resource,
-                json.dumps(event.params),
-                event.result.value,
-                duration,
-                None if event.params_before is None else json.dumps(event.params_before),
-                event.client_ip,
-                event.client_kind,
-                event.correlation_id,
-            ],
-        )
+        cursor.insert(ADD, self._values(event))
+
+    def add_all(self, cursor: Cursor, events: Sequence[Event]) -> None:
+        """Add rows, in a thread and inside a transaction."""
+        for first in range(0, len(events), BATCH):
+            rows = [self._values(event) for event in events[first : first + BATCH]]
+            texts = ([None if value is None else str(value) for value in column] for column in zip(*rows, strict=True))
+            cursor.insert(ADD_MANY, [pack(column) for column in texts])
+
+    def _values(self, event: Event) -> list[object]:
+        """In the order of the columns."""
+        return [
+            event.id,
+            event.timestamp + self._database.clock_offset,
+            event.user_id,
+            event.action.row_name(event.result),
+            event.resource,
+            json.dumps(event.params),
+            event.result.value,
+            None if event.duration_ms is None else min(max(event.duration_ms, 0), MAX_INTEGER),
+            None if event.params_before is None else json.dumps(event.params_before),
+            event.client_ip,
+            event.client_kind,
+            event.correlation_id,
+        ]
 
     async def page(self, user_id: str, limit: int, offset: int) -> list[AuditRow]:
         """A page of what the user did, newest first. Raises CatalogError."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from service.catalog.audit import AuditLog
+from service.catalog.columns import pack, unpack
 from service.catalog.database import CatalogError, Database
 from service.catalog.replicas import Replica
 
@@ -44,8 +45,7 @@ class Table:
     def add(self) -> str:
         """The statement that adds the rows that are not there, and returns a row for each. A parameter is a column."""
         values = ", ".join(
-            f"CAST(unnest(CAST(${number} AS VARCHAR[])) AS {kind}) AS {name}"
-            for number, (name, kind) in enumerate(self.columns.items(), 1)
+            f"{unpack(number, kind)} AS {name}" for number, (name, kind) in enumerate(self.columns.items(), 1)
         )
         return f"""
             INSERT INTO {self.name} ({", ".join(self.columns)})
@@ -122,7 +122,7 @@ async def _copy_table(source: Database, target: Database, table: Table) -> Copie
     while rows := await source.query(table.page, [last, BATCH]):
         last = rows[-1][table.key]
         read += len(rows)
-        columns = [[row[name] for row in rows] for name in table.columns]
+        columns = [pack(row[name] for row in rows) for name in table.columns]
         copied += len(await target.query(table.add, columns))
     in_source, in_target = await _count(source, table), await _count(target, table)
     if read < in_source or in_target < before + copied:

@@ -157,8 +157,7 @@ class Replica:
     def _end(self, cursor: Cursor, started_id: str, outcomes: Sequence[Event]) -> None:
         with cursor.transaction():
             if cursor.query(END, [started_id]):
-                for event in outcomes:
-                    self._audit.add(cursor, event)
+                self._audit.add_all(cursor, outcomes)
             elif not cursor.query(IS_WRITTEN, [outcomes[0].id]):  # by this very work, if its first run was committed
                 raise Superseded
 
@@ -179,9 +178,8 @@ class Replica:
             alone = self._database.exclusive
             for replica in cursor.query(OTHERS, [self._id]) if alone else cursor.query(DEAD, [DEAD_AFTER]):
                 left = [row["id"] for row in cursor.query(LEFT, [replica["id"]])]
-                for started_id in left:
-                    for started in cursor.query(STARTED, [started_id]):
-                        self._audit.add(cursor, self._interrupted(started))
+                started = [row for started_id in left for row in cursor.query(STARTED, [started_id])]
+                self._audit.add_all(cursor, [self._interrupted(row) for row in started])
                 cursor.query(FORGET, [replica["id"]])
                 if left:
                     log.warning(

@@ -181,6 +181,7 @@ PASSED_ON = {
     ("catalog/copy", "table.page"),
     ("catalog/copy", "table.add"),
     ("catalog/copy", "table.count"),
+    ("catalog/audit", "ADD_MANY"),
 }
 # What runs SQL, in DuckDB's Python or through the catalog's own door.
 RUNS_SQL = {"query", "execute", "executemany", "sql", "from_query", "query_df", "read_csv", "read_json", "read_parquet"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -41,10 +42,32 @@ async def test_several_rows_are_written_all_or_none(database: Database) -> None:
     assert audit.failures == 1
 
 
+AWKWARD = ["", "\x1d", "\x1e", "\x1f", "\x1da\x1db\x1dc\x1dd", "'; --", "ü\n\t\U0001f600", "a" * 5000]
+
+
+async def test_texts_come_back_as_they_were(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that mean something where many rows are handed over as columns."""
+    monkeypatch.setattr("service.catalog.audit.BATCH", 5)
+    audit = AuditLog(database)
+    events = [Event("u", EXPORT, text, {"text": text}, Result.SUCCESS, text, text, None) for text in AWKWARD]
+    await audit.write_all([replace(event, id=f"{event.id}-many") for event in events])
+    await audit.write_all([replace(events[0], id="one")])
+    for event in events:
+        await audit.write(event)
+    found = await audit.page("u", 50, 0)
+    for text in AWKWARD:
+        same = [row for row in found if row.resource == text]
+        assert len(same) == (2 if text else 3)
+        assert {(row.params["text"], row.correlation_id, row.client_ip, row.client_kind) for row in same} == {
+            (text, text, text, None)
+        }
+
+
 async def test_rows_of_several_users_are_counted_whoever_wrote_them(database: Database) -> None:
     """A processor of another kind writes the table itself."""
     await database.query(
-        "INSERT INTO audit_log (id, timestamp, user_id, action) SELECT concat('x', n), CAST('2026-01-01' AS TIMESTAMP), "
+        "INSERT INTO audit_log (id, timestamp, user_id, action) "
+        "SELECT concat('x', n), CAST('2026-01-01' AS TIMESTAMP), "
         "CASE WHEN n < 3 THEN 'a' WHEN n < 8 THEN 'b' END, 'x' FROM generate_series(1, 10) AS numbers(n)"
     )
     audit = AuditLog(database)
