@@ -232,6 +232,7 @@ class Exports(Section):
     stall_timeout: float = Field(
         300, gt=0, le=86400, description="Seconds after which a client that takes no byte is cut off."
     )
+    max_files: int = Field(1_000_000, ge=1, description="Session files that one export may have; more: 422.")
     patience: float = Field(
         10, ge=0, le=3600, description="Seconds in which an export is measured that is to be resumed; else sent whole."
     )

@@ -6,7 +6,7 @@ curl, wget and aria2 send no `If-Range`, and a bare range of a plan that has cha
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,8 +15,7 @@ from typing import Any
 from aiohttp import HttpVersion11, hdrs, web
 
 from service.api.parts import ARCHIVES, SETTINGS
-from service.archive import Archive, Changed, Layout, Part, Plan, Sources
-from service.catalog.actions import EXPORT
+from service.archive import Archive, Changed, Compression, Folder, Layout, Origin, Part, Plan, Sources
 from service.http.conditions import (
     NotSatisfiable,
     Validators,
@@ -27,10 +26,11 @@ from service.http.conditions import (
 )
 from service.http.disposition import attachment
 from service.http.problems import Problem
+from service.http.query import Query, Text
 from service.http.requests import ACTOR, describe_caller, sent_url
 from service.store import Skipped
 from service.transfers.admission import ADMISSION
-from service.transfers.record import SingleRecord
+from service.transfers.record import Record
 from service.transfers.transfer import TRANSFERS
 from service.transfers.volume import Volume
 
@@ -41,9 +41,10 @@ MOST_LOGGED = 20  # skipped files of an export; its last member names all
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was asked for: the plan, what its files are read from, and what the audit log calls it.
+    """What was asked for: the plan, and what its files are read from.
 
-    `scope` is the same for every plan of the same files; `pinned` says that the URL has the plan's tag.
+    `scope` is the same for every plan of the same files; `pinned` says that the URL has the plan's tag. `params` are
+    in all audit rows of a transfer; `record` makes its record from the archive, what is announced, and all parameters.
     """
 
     plan: Plan
@@ -53,6 +54,31 @@ class Export:
     filename: str
     resource: str
     params: dict[str, Any]
+    record: Callable[[Archive | Part, Volume, dict[str, Any]], Record]
+
+
+class ArchiveQuery(Query):
+    """How the archive is compressed, where the request says so, and the tag of the plan that it must be of."""
+
+    compression: Compression | None = None
+    snapshot: Text | None = None
+
+
+async def plan_archive(
+    request: web.Request, query: ArchiveQuery, folders: Sequence[Folder], origin: Origin | None, scope: str
+) -> Plan:
+    """The plan of these files, which were listed just now, or the one that the request names, if its bytes can still be
+    had. Raises a Problem with status 412 where the URL insists on one that cannot, and 422 for too many files."""
+    settings, archives = request.app[SETTINGS].exports, request.app[ARCHIVES]
+    count = sum(len(folder.listing.names) for folder in folders)
+    if count > settings.max_files:
+        raise too_many_files(count, settings.max_files)
+    current = await archives.plan(folders, query.compression or settings.compression, origin)
+    wanted = query.snapshot or request.headers.get(hdrs.IF_RANGE, "").strip('" ')
+    named = await archives.find(scope, wanted, current)
+    if query.snapshot and named is None:
+        raise _changed_since_pinned()
+    return named or current
 
 
 async def send_archive(request: web.Request, export: Export) -> web.StreamResponse:
@@ -89,7 +115,17 @@ def reject_http_1_0(request: web.Request) -> None:
         )
 
 
-def changed_since_pinned() -> Problem:
+def too_many_files(count: int, most: int) -> Problem:
+    """The answer where more is selected than an export may have."""
+    message = f"{count:,} sessions are selected, more than the {most:,} that one export may have; narrow the selection."
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        message,
+        errors=[{"loc": ["query"], "msg": message, "type": "too_many_files"}],
+    )
+
+
+def _changed_since_pinned() -> Problem:
     """The answer where the plan that a URL pins cannot be had any more."""
     return Problem(
         HTTPStatus.PRECONDITION_FAILED, "The sessions are no longer what they were at that snapshot; export them again."
@@ -114,7 +150,7 @@ async def _measured(request: web.Request, export: Export) -> Layout | None:
     except Changed as error:
         log.warning("%s: %s: %s", export.resource, error.name, error)
         if export.pinned:
-            raise changed_since_pinned() from error
+            raise _changed_since_pinned() from error
         return None
 
 
@@ -128,11 +164,12 @@ async def _send_unknown(request: web.Request, export: Export) -> web.StreamRespo
             request,
             _response(request, export, None),
             archives.stream(archive),
-            _record(export, archive, announced, export.params),
+            export.record(archive, announced, _params(export)),
         )
     finally:
         if not archive.kept_to_plan:
             archives.snapshots.revoke(export.plan.tag)
+        archives.save_later(export.plan)
         _log_skipped(request, export, archive.skipped)
 
 
@@ -141,7 +178,7 @@ async def _send_known(request: web.Request, export: Export, layout: Layout, aske
     archives = request.app[ARCHIVES]
     wanted = range(layout.size) if asked is None else asked
     part = await archives.part(layout, wanted, export.sources)
-    params = export.params
+    params = _params(export)
     response = _response(request, export, len(wanted))
     if asked is not None:
         response.set_status(HTTPStatus.PARTIAL_CONTENT)
@@ -149,7 +186,7 @@ async def _send_known(request: web.Request, export: Export, layout: Layout, aske
     announced = Volume(file_count=part.files, total_bytes=part.text_bytes)
     try:
         return await request.app[TRANSFERS].send(
-            request, response, archives.stream(part), _record(export, part, announced, params)
+            request, response, archives.stream(part), export.record(part, announced, params)
         )
     except Changed as error:
         log.warning("%s: %s does not come to what is remembered of it, which is forgotten", export.resource, error.name)
@@ -181,14 +218,8 @@ def _response(request: web.Request, export: Export, length: int | None) -> web.S
     return response
 
 
-def _record(export: Export, archive: Archive | Part, announced: Volume, params: dict[str, Any]) -> SingleRecord:
-    return SingleRecord(
-        action=EXPORT,
-        resource=export.resource,
-        params=params,
-        announced=announced,
-        volume=lambda sent: Volume(archive.file_count, archive.total_bytes, len(archive.skipped), sent),
-    )
+def _params(export: Export) -> dict[str, Any]:
+    return export.params | {"archive": export.plan.tag}
 
 
 def _log_skipped(request: web.Request, export: Export, skipped: Sequence[Skipped]) -> None:

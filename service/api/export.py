@@ -1,24 +1,21 @@
 """GET and HEAD /api/admin/users/{user_id}/sessions/download-all."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from service.api.archive import Export, changed_since_pinned, head_archive, reject_http_1_0, send_archive
-from service.api.parts import ARCHIVES, SESSIONS, SETTINGS
+from service.api.archive import ArchiveQuery, Export, head_archive, plan_archive, reject_http_1_0, send_archive
+from service.api.parts import SESSIONS
 from service.api.selection import OneUsersSelectionQuery
-from service.archive import Compression, Folder, Origin, Source
+from service.archive import Archive, Folder, Origin, Part, Source
+from service.catalog.actions import EXPORT
 from service.http.problems import Problem
-from service.http.query import Flag, Query, Text
+from service.http.query import Flag
 from service.sessions import Selection, UserSessions
-
-
-class ArchiveQuery(Query):
-    """How the archive is compressed, where the request says so, and the tag of the plan that it must be of."""
-
-    compression: Compression | None = None
-    snapshot: Text | None = None
+from service.transfers.record import SingleRecord
+from service.transfers.volume import Volume
 
 
 class ExportQuery(OneUsersSelectionQuery, ArchiveQuery):
@@ -44,31 +41,40 @@ async def head_download_all(request: web.Request) -> web.StreamResponse:
 
 
 async def _export(request: web.Request, query: ExportQuery, sessions: UserSessions) -> Export:
-    """What is asked for, as the files are now, or as they were in the plan that the request names."""
     if not await sessions.exist():
         raise Problem(HTTPStatus.NOT_FOUND, "The user has no sessions directory.")
     user, selection = sessions.user, query.selection()
     folders = (Folder("", await sessions.selected(selection), user.id, user.email),)
     sessions.close()  # a request that waits for a slot holds none of the descriptors that running exports need
-    archives = request.app[ARCHIVES]
-    compression = query.compression or request.app[SETTINGS].exports.compression
     origin = Origin(selection.params()) if query.manifest else None
-    plan = await archives.plan(folders, compression, origin)
-    scope = repr((user.id, selection, plan.compression, query.manifest))
-    wanted = query.snapshot or request.headers.get(hdrs.IF_RANGE, "").strip('" ')
-    named = await archives.find(scope, wanted, plan)
-    if query.snapshot and named is None:
-        raise changed_since_pinned()
-    plan = named or plan
+    scope = repr((user.id, selection, query.compression, query.manifest))
+    resource = f"users/{user.id}/sessions"
     return Export(
-        plan=plan,
+        plan=await plan_archive(request, query, folders, origin, scope),
         sources={"": Source(sessions.open_files)},
         scope=scope,
         pinned=query.snapshot is not None,
-        filename=f"{sessions.username}-sessions{'' if selection.is_everything else '-selected'}",
-        resource=f"users/{user.id}/sessions",
-        params={"username": sessions.username, "archive": plan.tag} | selected_params(selection),
+        filename=f"{sessions.username}-{selected_name(selection)}",
+        resource=resource,
+        params={"username": sessions.username} | selected_params(selection),
+        record=partial(_record, resource),
     )
+
+
+def _record(resource: str, archive: Archive | Part, announced: Volume, params: dict[str, Any]) -> SingleRecord:
+    counts = archive.counts
+    return SingleRecord(
+        action=EXPORT,
+        resource=resource,
+        params=params,
+        announced=announced,
+        volume=lambda sent: Volume(counts.file_count, counts.total_bytes, len(archive.skipped), sent),
+    )
+
+
+def selected_name(selection: Selection) -> str:
+    """What an archive's name says of the selection."""
+    return "sessions" if selection.is_everything else "sessions-selected"
 
 
 def selected_params(selection: Selection) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from service.transfers.events import event_of
 from service.transfers.record import Entry
 
 # The path of a download or an export with its query, in visible ASCII as in a request line.
-TARGET = r'^/api/admin/users/[!"$-.0->@-~]+/sessions/(download-all|[A-Za-z0-9._-]+\.jsonl/download)(\?[!"$-~]*)?$'
+TARGET = (
+    r'^/api/admin/(sessions/download-all|users/[!"$-.0->@-~]+/sessions/(download-all|[A-Za-z0-9._-]+\.jsonl/download))'
+    r'(\?[!"$-~]*)?$'
+)
 MAX_TOKEN = 7 * 1024  # characters: nginx takes request lines of 8 KiB
 
 

@@ -2,7 +2,20 @@
 
 from aiohttp import web
 
-from service.api import activity, audit, doctor, download, export, health, lines, links, me, sessions, users
+from service.api import (
+    activity,
+    audit,
+    doctor,
+    download,
+    export,
+    export_across,
+    health,
+    lines,
+    links,
+    me,
+    sessions,
+    users,
+)
 from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
@@ -17,6 +30,7 @@ SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
 # What a link can give: downloads and exports, as in links.TARGET, and nothing else.
 LINK_ROUTES = frozenset(
     {
+        "/api/admin/sessions/download-all",
         "/api/admin/users/{user_id}/sessions/download-all",
         "/api/admin/users/{user_id}/sessions/{session_file}/download",
     }
@@ -49,6 +63,8 @@ def add_routes(router: web.UrlDispatcher, *, console: bool) -> None:
         ("HEAD", "/api/admin/sessions", sessions.list_all_sessions),
         ("GET", "/api/admin/sessions/days", sessions.count_sessions_by_day),
         ("HEAD", "/api/admin/sessions/days", sessions.count_sessions_by_day),
+        ("GET", "/api/admin/sessions/download-all", export_across.download_all),
+        ("HEAD", "/api/admin/sessions/download-all", export_across.head_download_all),
         ("GET", f"{USER}/sessions/download-all", export.download_all),
         ("HEAD", f"{USER}/sessions/download-all", export.head_download_all),
         ("GET", f"{SESSION}/download", download.download),

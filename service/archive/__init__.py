@@ -4,6 +4,7 @@ from service.archive.archive import Archive
 from service.archive.archives import Archives, Sources
 from service.archive.blocks import most_open_files, most_open_folders
 from service.archive.codec import Compression
+from service.archive.folder_names import folder_path
 from service.archive.layout import Layout
 from service.archive.members import Changed, Source
 from service.archive.part import Part
@@ -24,6 +25,7 @@ __all__ = [
     "Remembered",
     "Source",
     "Sources",
+    "folder_path",
     "most_open_files",
     "most_open_folders",
     "streamed",

@@ -13,6 +13,7 @@ from typing import Any
 from stream_zip import MemberFile, stream_zip
 
 from service.archive.blocks import Block, Blocks
+from service.archive.counts import Counts
 from service.archive.framing import MODE, zip_time
 from service.archive.gather import CHUNK, gathered
 from service.archive.manifest import Written, first_reports, last_reports
@@ -43,8 +44,7 @@ class Archive:
         self._blocks = Blocks(opener, range(plan.file_count), pool, remembered)
         self._data = b""
         self.kept_to_plan = True
-        self.file_count = 0
-        self.total_bytes = 0
+        self.counts = Counts(len(plan.folders))
         self.skipped = list(plan.skipped)
         self._figures: list[bytes | None] = [None] * (plan.file_count if plan.origin else 0)  # for the manifest
         self._replaced: dict[int, tuple[int, int]] = {}
@@ -84,7 +84,7 @@ class Archive:
                 self.skipped.append(block)
             else:
                 yield self._member(block, blocks)
-                self.file_count += 1
+                self.counts.add_file(block.member.folder)
         yield from map(self._report, last_reports(self._plan, Written(self._figures, self.skipped, self._replaced)))
 
     def _member(self, first: Block, following: Iterator[Block | Skipped]) -> MemberFile:
@@ -104,7 +104,7 @@ class Archive:
     def _texts(self, block: Block, following: Iterator[Block | Skipped]) -> Iterator[bytes]:
         while True:
             self._data = block.data
-            self.total_bytes += len(block.text)
+            self.counts.add_bytes(block.member.folder, len(block.text))
             yield block.text
             if block.is_last:
                 if self._figures:

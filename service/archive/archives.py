@@ -15,6 +15,7 @@ from service.archive.members import Source
 from service.archive.part import Part
 from service.archive.plan import Folder, Origin, Plan, is_recent
 from service.archive.remembered import Remembered
+from service.archive.saved_figures import FiguresStore, SavedFigures
 from service.archive.sizing import Sizing
 from service.archive.snapshots import Snapshots
 from service.archive.stream import streamed
@@ -24,8 +25,8 @@ Sources: TypeAlias = Mapping[str, Source]
 
 
 class Archives:
-    def __init__(self, deflate_pool: Pool, export_pool: Pool, files_pool: Pool) -> None:
-        """Blocks are made in the first, archives are framed in the second, plans are made in the third."""
+    def __init__(self, deflate_pool: Pool, export_pool: Pool, files_pool: Pool, store: FiguresStore) -> None:
+        """Blocks are made in the first pool, archives are framed in the second, plans are made in the third."""
         self._deflate_pool = deflate_pool
         self._export_pool = export_pool
         self._files_pool = files_pool
@@ -33,6 +34,11 @@ class Archives:
         self._sizing = WeakValueDictionary[str, asyncio.Lock]()
         self.remembered = Remembered()
         self.snapshots = Snapshots()
+        self._saved = SavedFigures(store, self.remembered, files_pool)
+
+    async def close(self) -> None:
+        """Wait until what was learned of exports is saved."""
+        await self._saved.close()
 
     async def plan(self, folders: Sequence[Folder], compression: Compression, origin: Origin | None) -> Plan:
         """The plan of these files, listed just now; its tag is not revoked. With an `origin`, it has a manifest."""
@@ -51,8 +57,11 @@ class Archives:
         return None
 
     async def layout(self, plan: Plan) -> Layout | None:
-        """None unless the figures of all members are known."""
-        return await self._files_pool.run(self._layout, plan)
+        """None unless the figures of all members are known, here or in the store."""
+        layout = await self._files_pool.run(self._layout, plan, {})
+        if layout is None and (loaded := await self._saved.load(plan)):
+            layout = await self._files_pool.run(self._layout, plan, loaded)
+        return layout
 
     async def make_known(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
         """Make and remember what is not known; None if that takes more than `patience` seconds, of which the next try
@@ -68,7 +77,13 @@ class Archives:
                 await self._size(plan, sources)
         except TimeoutError:
             return None
+        finally:
+            self.save_later(plan)
         return await self.layout(plan)
+
+    def save_later(self, plan: Plan) -> None:
+        """Save what is known of the plan's files, in the background."""
+        self._saved.save_later(plan)
 
     def whole(self, plan: Plan, sources: Sources) -> Archive:
         """An archive of unknown length; of many, each has its turn in the pools."""
@@ -90,8 +105,13 @@ class Archives:
         plan.tag  # noqa: B018 - computed in this thread, and kept
         return plan
 
-    def _layout(self, plan: Plan) -> Layout | None:
-        figures = self.remembered.all_of(plan.keys())
+    def _layout(self, plan: Plan, loaded: Mapping[bytes, bytes]) -> Layout | None:
+        keys = list(plan.keys())
+        wanted = loaded.keys() & set(keys) if loaded else frozenset[bytes]()
+        believed = self.remembered.take_saved({key: loaded[key] for key in wanted})
+        figures = self.remembered.all_of(keys)
+        if believed:  # there may be more than can be remembered
+            figures = [believed.get(key) or found for key, found in zip(keys, figures, strict=True)]
         known = [found for found in figures if found is not None and plan.is_known(found)]
         return Layout(plan, known) if len(known) == len(figures) else None
 

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from service.archive.blocks import Block, Blocks
 from service.archive.codec import BLOCK
+from service.archive.counts import Counts
 from service.archive.figures import BLOCK_FIGURES, blocks_of
 from service.archive.gather import gathered
 from service.archive.layout import Layout
@@ -36,8 +37,7 @@ class Part:
         self._blocks = Blocks(opener, self._rows, pool, None, begin=self._block * BLOCK)
         self._remembered = remembered
         self.skipped: Sequence[Skipped] = plan.skipped
-        self.file_count = 0
-        self.total_bytes = 0
+        self.counts = Counts(len(plan.folders))
 
     @property
     def files(self) -> int:
@@ -106,19 +106,23 @@ class Part:
             entry = layout.entry(row)
             if not number:
                 yield framing.local(entry)
-            yield from self._data(blocks, row, number)
+            folder = yield from self._data(blocks, row, number)
             yield framing.descriptor(entry)
-            self.file_count += 1
+            self.counts.add_file(folder)
             number = 0
         yield layout.tail
         yield from layout.directory()
 
-    def _data(self, blocks: Iterator[Block | Skipped], row: int, first: int) -> Iterator[bytes]:
+    def _data(self, blocks: Iterator[Block | Skipped], row: int, first: int) -> Generator[bytes, None, int]:
+        """A member's data from its block number `first` on; returns its folder."""
+        folder = 0
         expected = blocks_of(self._layout.figures[row])[first * BLOCK_FIGURES.size :]
         for figures in BLOCK_FIGURES.iter_unpack(expected):
             block = next(blocks)
             assert isinstance(block, Block)  # noqa: S101 - a strict opener skips nothing
             if figures != (len(block.data), block.data_crc):
                 raise Changed(block.member.name, block.member.key)
-            self.total_bytes += len(block.text)
+            folder = block.member.folder
+            self.counts.add_bytes(folder, len(block.text))
             yield block.data
+        return folder

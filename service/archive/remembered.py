@@ -3,9 +3,12 @@
 Correctness never depends on what is remembered: what is missing is made again, and what is wrong breaks the transfer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from cachetools import LRUCache
 
 MOST = 250_000  # members in a generation: some 50 MB
+MOST_WRONG = 10_000  # keys of which the figures were wrong
 
 
 class Remembered:
@@ -19,6 +22,7 @@ class Remembered:
         self._most = most
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
+        self._wrong: LRUCache[bytes, bool] = LRUCache(MOST_WRONG)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -27,6 +31,7 @@ class Remembered:
         """Figures with a SHA-256, which are longer, stay when the same come without."""
         if len(self._young.get(key, b"")) > len(figures):
             return
+        self._wrong.pop(key, None)
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
         self._young[key] = figures
@@ -44,5 +49,14 @@ class Remembered:
         return [self.get(key) for key in keys] if self._old and None in found else found
 
     def forget(self, key: bytes) -> None:
+        """The figures were wrong. What was saved of the key before is not believed either, until it is made again."""
         self._young.pop(key, None)
         self._old.pop(key, None)
+        self._wrong[key] = True
+
+    def take_saved(self, saved: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Put what was saved; returns what of it can be believed."""
+        believed = {key: figures for key, figures in saved.items() if key not in self._wrong}
+        for key, figures in believed.items():
+            self.put(key, figures)
+        return believed

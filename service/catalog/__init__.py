@@ -4,6 +4,7 @@ from service.catalog.actions import Action, Result
 from service.catalog.audit import AuditLog, AuditRow, Event
 from service.catalog.audit_search import AfterRow, AuditQuery, AuditSearch
 from service.catalog.database import CatalogError, CatalogUncertain, CatalogUnusable, Database, utc
+from service.catalog.figures import Figures
 from service.catalog.index import Facts, FileState, Index, IndexRow
 from service.catalog.merged import SessionRow
 from service.catalog.opening import open_catalog
@@ -30,6 +31,7 @@ __all__ = [
     "EmailTaken",
     "Event",
     "Facts",
+    "Figures",
     "FileState",
     "Index",
     "IndexRow",

@@ -27,6 +27,7 @@ CREATE INDEX IF NOT EXISTS usage_by_username ON usage_session_summary (username)
 -- A user's sessions, and the sessions of all users, newest first.
 CREATE INDEX IF NOT EXISTS session_index_by_user ON session_index (user_id, session_file);
 CREATE INDEX IF NOT EXISTS session_index_by_time ON session_index (span_begin DESC, user_id COLLATE "C", session_file COLLATE "C");
+CREATE INDEX IF NOT EXISTS export_figures_by_user ON export_figures (user_id, dialect);
 
 -- How many rows of the audit log a user has: a page says so, and to count half a million takes 100 ms. Each connection
 -- counts in one of 16 rows, so that they do not wait for each other.

@@ -80,3 +80,12 @@ CREATE TABLE IF NOT EXISTS session_index (
     project               VARCHAR,
     bad_lines             BIGINT
 );
+
+-- What exported files came to, so that an export can be resumed without measuring its files again, by another replica or
+-- after a restart. A row for each user and dialect of a codec: `figures` are archive/saved_figures.py's, in Base64. A
+-- row is replaced by deleting and inserting; where two replicas do so at once, both rows hold what is true.
+CREATE TABLE IF NOT EXISTS export_figures (
+    user_id  VARCHAR NOT NULL,
+    dialect  VARCHAR NOT NULL,
+    figures  VARCHAR NOT NULL
+);

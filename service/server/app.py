@@ -32,7 +32,17 @@ from service.api.readiness import Readiness
 from service.api.routes import HEALTH, LINK_ROUTES, OPEN_ROUTES, add_routes
 from service.archive import Archives
 from service.auth import AUTHENTICATION, USERS, Authentication, check_authentication, guard
-from service.catalog import AuditLog, AuditSearch, CatalogError, Index, Replica, SessionSearch, Users, open_catalog
+from service.catalog import (
+    AuditLog,
+    AuditSearch,
+    CatalogError,
+    Figures,
+    Index,
+    Replica,
+    SessionSearch,
+    Users,
+    open_catalog,
+)
 from service.catalog.replicas import BEAT
 from service.config import Settings
 from service.console import OPEN_ROUTES as CONSOLE_ROUTES
@@ -162,7 +172,8 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     search = SessionSearch(app[DATABASE])
     app[SESSIONS] = Sessions(app[USERS], folders, search, indexer, app[FILES_POOL])
     app[DIRECTORY] = Directory(app[USERS], folders, search, indexer, app[FILES_POOL])
-    app[ARCHIVES] = Archives(app[DEFLATE_POOL], app[EXPORT_POOL], app[FILES_POOL])
+    figures = Figures(app[DATABASE])
+    app[ARCHIVES] = Archives(app[DEFLATE_POOL], app[EXPORT_POOL], app[FILES_POOL], figures)
     exports = settings.exports
     app[ADMISSION] = Admission(exports.max_concurrent, exports.max_per_caller, exports.queue_timeout)
     app[TRANSFERS] = Transfers(app[REPLICA], exports.stall_timeout)
@@ -176,6 +187,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     if indexing is not None:
         indexing.cancel()
         await settle(indexing)
+    await app[ARCHIVES].close()
     store.close()
 
 

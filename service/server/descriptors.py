@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 
-from service.archive import most_open_files
+from service.archive import most_open_files, most_open_folders
 from service.config import Settings
 from service.store import BucketRoot
 
@@ -19,8 +19,9 @@ def descriptors_needed(settings: Settings) -> int:
 
 
 def descriptors_of_an_export(settings: Settings) -> int:
-    """Those of its socket, the user's directories and the open files."""
-    return 1 + len(settings.storage.layouts) + most_open_files(_deflate_threads(settings))
+    """Those of its socket, the users' directories and the open files."""
+    threads = _deflate_threads(settings)
+    return 1 + len(settings.storage.layouts) * most_open_folders(threads) + most_open_files(threads)
 
 
 def sockets_to_bucket(settings: Settings) -> int:

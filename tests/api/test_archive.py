@@ -68,7 +68,7 @@ async def test_a_range_counts_with_a_tag_that_matches_or_on_a_pinned_url(
     tag, size = tag_of(whole), len(whole.body)
     for start in (0, 1, size // 2, size - BLOCK, size - 1):
         if not known:
-            forget(service)
+            await forget(service)
         header = {"Range": f"bytes={start}-"}
         assert_part(await service.get(url, headers=header | {"If-Range": f'"{tag}"'}), whole.body, start, size)
         assert_part(await service.get(f"{url}&snapshot={tag}", headers=header), whole.body, start, size)
@@ -78,10 +78,14 @@ async def test_a_range_counts_with_a_tag_that_matches_or_on_a_pinned_url(
     assert_part(one_byte, whole.body, 7, 8)
 
 
-def forget(service: World) -> None:
-    """As after a restart."""
-    service.app[ARCHIVES].remembered.__init__()  # type: ignore[misc]
-    service.app[ARCHIVES].snapshots.__init__()  # type: ignore[misc]
+async def forget(service: World, *, catalog: bool = True) -> None:
+    """As after a restart; with `catalog` as in a process that never knew."""
+    archives = service.app[ARCHIVES]
+    await archives.close()
+    archives.remembered.__init__()  # type: ignore[misc]
+    archives.snapshots.__init__()  # type: ignore[misc]
+    if catalog:
+        await service.sql("DELETE FROM export_figures")
 
 
 @pytest.mark.usefixtures("files")
@@ -106,7 +110,7 @@ def forget(service: World) -> None:
 async def test_any_other_range_gets_the_whole_archive(service: World, headers: dict[str, str], known: bool) -> None:
     whole = await service.get(EXPORT)
     if not known:
-        forget(service)
+        await forget(service)
     headers = {name: value.replace("TAG", tag_of(whole)) for name, value in headers.items()}
     answer = await service.get(EXPORT, headers=headers)
     assert (answer.status, answer.body) == (200, whole.body)
@@ -119,7 +123,7 @@ async def test_a_range_beyond_the_end_is_416_and_no_transfer(service: World, kno
     whole = await service.get(EXPORT)
     rows = len(await service.audit())
     if not known:
-        forget(service)
+        await forget(service)
     pinned = f"{EXPORT}?snapshot={tag_of(whole)}"
     for beyond in (f"bytes={len(whole.body)}-", "bytes=-0", f"bytes={10**30}-"):
         answer = await service.get(pinned, headers={"Range": beyond})
@@ -187,10 +191,36 @@ async def test_a_snapshot_that_never_was_is_412(service: World, snapshot: str) -
 
 
 @pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("query", ["", "?manifest=true", "?compression=store"])
+async def test_after_a_restart_the_catalog_knows_the_length(service: World, query: str) -> None:
+    whole = await service.get(f"{EXPORT}{query}")
+    await forget(service, catalog=False)
+    head = await service.get(f"{EXPORT}{query}", "HEAD")
+    assert head.headers["Content-Length"] == str(len(whole.body))
+    assert (await service.get(f"{EXPORT}{query}")).body == whole.body
+
+
+async def test_saved_figures_that_are_wrong_break_one_export(service: World, files: list[Path]) -> None:
+    """Rewritten in place while the service was down, with the time and size that it had."""
+    await service.get(EXPORT)
+    await forget(service, catalog=False)
+    status = files[3].stat()
+    files[3].write_bytes(NOISE[::-1])
+    os.utime(files[3], ns=(status.st_atime_ns, status.st_mtime_ns))
+    async with service.request(EXPORT) as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    after = await service.get(EXPORT)
+    assert after.status == 200
+    await forget(service, catalog=False)
+    assert (await service.get(EXPORT)).body == after.body
+
+
+@pytest.mark.usefixtures("files")
 async def test_another_dialect_of_the_codec_is_another_plan(service: World) -> None:
     """As after an update, or on another kind of processor."""
     whole = await service.get(EXPORT)
-    forget(service)
+    await forget(service)
     service.app[ARCHIVES]._dialects[Compression.FAST] = b"another!"
     assert_problem(await service.get(f"{EXPORT}?snapshot={tag_of(whole)}"), 412)
     answer = await service.get(EXPORT, headers={"Range": "bytes=9-", "If-Range": whole.headers["ETag"]})

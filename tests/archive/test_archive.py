@@ -57,7 +57,7 @@ def test_every_file_comes_back_byte_for_byte_in_order(
     archive = source.archive(pool, compression)
     data = b"".join(archive.chunks())
     assert list(read(data).items()) == sorted(files.items())
-    assert (archive.file_count, archive.total_bytes) == (len(files), sum(map(len, files.values())))
+    assert (archive.counts.file_count, archive.counts.total_bytes) == (len(files), sum(map(len, files.values())))
     assert all(file.closed for file in source.opened)
     again = b"".join(MemoryFiles(files).archive(pool, compression).chunks())
     assert again == data, "the same files are the same bytes"

@@ -124,7 +124,7 @@ def test_at_most_one_block_is_made_to_be_thrown_away(pool: Pool) -> None:
     assert b"".join(part.chunks()) == whole[wanted.start : wanted.stop]
     reads = [int(entry.split()[2]) for entry in files.record if entry.startswith("read a")]
     assert min(reads) == 7 * BLOCK
-    assert (part.files, part.file_count) == (1, 0)
+    assert (part.files, part.counts.file_count) == (1, 0)
 
 
 @pytest.mark.parametrize("size", [1000, 3 * BLOCK])

@@ -1,0 +1,81 @@
+"""GET and HEAD /api/admin/sessions/download-all: an export of the sessions of many users."""
+
+from functools import partial
+
+from aiohttp import web
+
+from service.api.across_record import RESOURCE, AcrossRecord
+from service.api.archive import (
+    ArchiveQuery,
+    Export,
+    head_archive,
+    plan_archive,
+    reject_http_1_0,
+    send_archive,
+    too_many_files,
+)
+from service.api.export import selected_name, selected_params
+from service.api.parts import DIRECTORY, SESSIONS, SETTINGS
+from service.api.selection import AcrossUsersSelectionQuery
+from service.archive import Folder, Origin, Source, folder_path
+from service.sessions import Selection, UserSessions
+
+MOST_UNASSIGNED = 10_000  # directories that a manifest names
+
+
+class ExportAcrossQuery(AcrossUsersSelectionQuery, ArchiveQuery):
+    """Which sessions of all users are exported. The archive always has a manifest."""
+
+
+async def download_all(request: web.Request) -> web.StreamResponse:
+    """The selected session files of all users as a ZIP, made while it is sent, or a range of it."""
+    reject_http_1_0(request)
+    return await send_archive(request, await _export(request, ExportAcrossQuery.of(request)))
+
+
+async def head_download_all(request: web.Request) -> web.StreamResponse:
+    """The headers alone: no file is read, nothing is audited."""
+    reject_http_1_0(request)
+    return await head_archive(request, await _export(request, ExportAcrossQuery.of(request)))
+
+
+async def _export(request: web.Request, query: ExportAcrossQuery) -> Export:
+    selection = query.selection()
+    users = await _selected_users(request, selection)
+    folders = [folder for folder, _ in users]
+    origin = Origin(selection.params(), [] if selection.user_ids else await _unassigned(request))
+    scope = repr((selection, query.compression))
+    plan = await plan_archive(request, query, folders, origin, scope)
+    usernames = {folder.path: sessions.username for folder, sessions in users}
+    return Export(
+        plan=plan,
+        sources={folder.path: Source(sessions.open_files) for folder, sessions in users},
+        scope=scope,
+        pinned=query.snapshot is not None,
+        filename=selected_name(selection),
+        resource=RESOURCE,
+        params=selected_params(selection),
+        record=partial(AcrossRecord, plan.folders, usernames),
+    )
+
+
+async def _selected_users(request: web.Request, selection: Selection) -> list[tuple[Folder, UserSessions]]:
+    """Users by folder, with what is selected of their files. Raises a Problem with status 422 for too many, which are
+    counted to the end, but not kept."""
+    most = request.app[SETTINGS].exports.max_files
+    count = 0
+    users = []
+    async for sessions, listing in request.app[SESSIONS].select(selection):
+        count += len(listing.names)
+        if count <= most:
+            user = sessions.user
+            users.append((Folder(folder_path(user.id), listing, user.id, user.email), sessions))
+    if count > most:
+        raise too_many_files(count, most)
+    return sorted(users, key=lambda one: one[0].path)
+
+
+async def _unassigned(request: web.Request) -> list[dict[str, object]]:
+    """The directories that no user has: their sessions are in no archive."""
+    rows, _ = await request.app[DIRECTORY].unassigned(MOST_UNASSIGNED, 0)
+    return [{"directory": row.directory, "sessions": row.sessions} for row in rows]

@@ -1,0 +1,26 @@
+"""What went into an archive so far."""
+
+from array import array
+
+
+class Counts:
+    """Session files and their bytes, uncompressed, of each folder of a plan, by its index. For one thread to write and
+    any to read."""
+
+    def __init__(self, folders: int) -> None:
+        self._files = array("Q", bytes(8 * folders))
+        self._bytes = array("Q", bytes(8 * folders))
+        self.file_count = 0
+        self.total_bytes = 0
+
+    def add_bytes(self, folder: int, count: int) -> None:
+        self._bytes[folder] += count
+        self.total_bytes += count
+
+    def add_file(self, folder: int) -> None:
+        self._files[folder] += 1
+        self.file_count += 1
+
+    def of(self, folder: int) -> tuple[int, int]:
+        """Files and bytes."""
+        return self._files[folder], self._bytes[folder]

@@ -1,0 +1,101 @@
+"""Figures kept outside the process, one text for each user: another replica, or this one after a restart, need not
+measure again what was exported before.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from struct import Struct
+from typing import Protocol
+
+from service.archive.plan import Plan
+from service.archive.remembered import Remembered
+from service.pools import Pool
+
+LENGTHS = Struct("<HI")  # of a key and of its figures
+MOST_OTHERS = 1000  # figures kept of a user's files that are not in the last export, or as many as are in it
+
+
+class FiguresStore(Protocol):
+    """Where the texts are kept. It raises nothing: what it cannot give or take is not there."""
+
+    async def read(self, user_ids: Sequence[str], dialect: bytes) -> list[tuple[str, bytes]]: ...
+
+    async def write(self, texts: Mapping[str, bytes], dialect: bytes) -> None: ...
+
+
+class SavedFigures:
+    """Saves what is remembered of plans in the background, and loads it again. Close it before the store."""
+
+    def __init__(self, store: FiguresStore, remembered: Remembered, pool: Pool) -> None:
+        """Texts are made and read in `pool`."""
+        self._store = store
+        self._remembered = remembered
+        self._pool = pool
+        self._saving: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+
+    async def load(self, plan: Plan) -> dict[bytes, bytes]:
+        """The figures, by key, of the users of whose files some are not known."""
+        users = await self._pool.run(self._unknown_users, plan)
+        texts = await self._store.read(users, plan.dialect) if users else []
+        return await self._pool.run(lambda: dict(figures for _, text in texts for figures in unpack(text)))
+
+    def save_later(self, plan: Plan) -> None:
+        """Save what is remembered of the plan's files."""
+        task = asyncio.create_task(self._save(plan))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
+    async def close(self) -> None:
+        """Wait until all is saved."""
+        await asyncio.gather(*self._saving)
+
+    async def _save(self, plan: Plan) -> None:
+        async with self._turn:
+            before = await self._store.read([folder.user_id for folder in plan.folders], plan.dialect)
+            if texts := await self._pool.run(self._texts, plan, before):
+                await self._store.write(texts, plan.dialect)
+
+    def _texts(self, plan: Plan, before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+        """The new texts of the users for whom there is anything new."""
+        others: dict[str, dict[bytes, bytes]] = {}
+        for user_id, text in before:
+            others.setdefault(user_id, {}).update(unpack(text))
+        texts = {}
+        keys = plan.keys()
+        for folder in plan.folders:
+            known = self._known([next(keys) for _ in folder.listing.names])
+            old = others.get(folder.user_id, {})
+            if any(old.get(key) != figures for key, figures in known.items()):
+                most = max(MOST_OTHERS, len(known))
+                rest = [item for item in old.items() if item[0] not in known][:most]
+                texts[folder.user_id] = pack([*known.items(), *rest])
+        return texts
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        found = zip(keys, self._remembered.all_of(keys), strict=True)
+        return {key: figures for key, figures in found if figures is not None}
+
+    def _unknown_users(self, plan: Plan) -> list[str]:
+        figures = iter(self._remembered.all_of(plan.keys()))
+        users = []
+        for folder in plan.folders:
+            known = [plan.is_known(next(figures)) for _ in folder.listing.names]
+            if not all(known):
+                users.append(folder.user_id)
+        return users
+
+
+def pack(figures: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Keys with their figures as one text."""
+    return b"".join(part for key, found in figures for part in (LENGTHS.pack(len(key), len(found)), key, found))
+
+
+def unpack(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The keys with their figures again."""
+    at = 0
+    while at < len(text):
+        key_length, length = LENGTHS.unpack_from(text, at)
+        middle = at + LENGTHS.size + key_length
+        yield text[at + LENGTHS.size : middle], text[middle : middle + length]
+        at = middle + length
