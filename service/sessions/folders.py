@@ -33,6 +33,14 @@ class Folders:
         """Open a user's directories. Blocks; the caller closes it. Raises StoreUnavailable."""
         return self._store.user_files(self.names(user))
 
+    def state(self, user: User) -> tuple[object, ...] | None:
+        """Equal to an earlier state only if none of the user's files changed since; None where that cannot be told.
+
+        Blocks.
+        """
+        states = tuple(self._store.state(name) for name in self.names(user))
+        return None if None in states else states
+
     def list(self, user: User) -> Listing:
         """List a user's files. Blocks. Raises StoreUnavailable."""
         files = self.open(user)

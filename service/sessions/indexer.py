@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 from service.catalog import CatalogError, Index, IndexRow, User
 from service.pools import Pool
@@ -24,6 +25,7 @@ from service.store import Listing, NotFound, NotRegular, StoreError, StoreUnavai
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 4  # threads of the pool for files that list for one request
 SLICE = 1  # seconds of reading after which rows are written
 MOST_ROWS = 500  # that are written at once
 QUICK = 0.05  # seconds of listing that also a request waits for which could do without
@@ -34,12 +36,23 @@ class NotIndexedInTime(Exception):
 
 
 @dataclass(eq=False, slots=True)
+class Seen:
+    """What a user's files were like when the index was true of them: a digest of their listing, the store's state."""
+
+    digest: bytes = b""
+    state: object = None
+
+
+@dataclass(eq=False, slots=True)
 class Tracked:
-    """What is known of a user's files: digests of the listing for which each file has a row, and has its facts."""
+    """When each of a user's files had a row, and when each had been read."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    listed: bytes = b""
-    read: bytes = b""
+    listed: Seen = field(default_factory=Seen)
+    read: Seen = field(default_factory=Seen)
+
+    def seen(self, *, facts: bool) -> Seen:
+        return self.read if facts else self.listed
 
 
 class Indexer:
@@ -63,7 +76,7 @@ class Indexer:
         self._logged: set[str] = set()  # failures, so that each is logged once
 
     async def run(self, interval: float, leads: Callable[[], Awaitable[bool]]) -> None:
-        """Rounds, one every `interval` seconds, until the background stops; `leads` says whether they are this replica's."""
+        """Rounds, one every `interval` seconds, until the background stops. `leads`: whether this replica does them."""
         while True:
             began = time.monotonic()
             try:
@@ -81,7 +94,7 @@ class Indexer:
         changed: list[User] = []
         began = time.perf_counter()
         for some in batches(users, TOGETHER):
-            changed += await background.pool.run(self._changed, some, facts=True, pause=background.rest)
+            changed += await background.pool.run(self._changed, some, background.rest)
         self._listing_took = time.perf_counter() - began
         for facts in (False, True):
             for user in changed:
@@ -100,8 +113,10 @@ class Indexer:
         self._background.waiting += 1
         try:
             async with asyncio.timeout(self._patience):
-                for some in batches(users, TOGETHER):
-                    for user in await self._pool.run(self._changed, some, facts=facts, pause=pause):
+                unsure = await self._pool.run(self._unsure, users, facts=facts)
+                for some in batches(list(batches(unsure, TOGETHER)), AT_ONCE):
+                    work = [self._pool.run(self._changed, part, pause, facts=facts) for part in some]
+                    for user in chain(*await asyncio.gather(*work)):
                         await self._update(user, facts=facts, pool=self._pool, pause=pause)
         except TimeoutError:
             raise NotIndexedInTime from None
@@ -116,12 +131,12 @@ class Indexer:
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
         async with tracked.lock:
-            listing = await pool.run(self._folders.list, user)
-            digest = _digest(listing)
+            state, listing = await pool.run(self._look_at, user)
+            seen = Seen(_digest(listing), state)
             unread = await self._write_rows(user, listing)
-            tracked.listed = digest
+            tracked.listed = seen
             if facts and await self._read_all(user, unread, pool, pause):
-                tracked.read = digest
+                tracked.read = seen
 
     async def _write_rows(self, user: User, listing: Listing) -> deque[str]:
         """Give each file a row, and forget those that are gone; returns the names of the files that must be read."""
@@ -149,15 +164,31 @@ class Indexer:
             all_read = all_read and not failed
         return all_read
 
-    def _changed(self, users: Sequence[User], *, facts: bool, pause: Callable[[], None]) -> list[User]:
-        """Those of whose files not all have rows, or facts. In a thread."""
+    def _unsure(self, users: Sequence[User], *, facts: bool) -> list[User]:
+        """Those of whose files the store cannot tell that none changed. In a thread."""
+        return [user for user in users if not self._is_unchanged(user, facts=facts)]
+
+    def _is_unchanged(self, user: User, *, facts: bool) -> bool:
+        tracked = self._tracked.get(user.id)
+        known = tracked and tracked.seen(facts=facts).state
+        return known is not None and known == self._folders.state(user)
+
+    def _changed(self, users: Sequence[User], pause: Callable[[], None], *, facts: bool = True) -> list[User]:
+        """Those of whose files not all have rows, or were read, as a listing of each shows. In a thread."""
         changed = []
         for user in users:
             pause()
+            state, listing = self._look_at(user)
             tracked = self._tracked.get(user.id)
-            if tracked is None or _digest(self._folders.list(user)) != (tracked.read if facts else tracked.listed):
+            if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
                 changed.append(user)
+            else:
+                seen.state = state  # at the next request the listing can be spared
         return changed
+
+    def _look_at(self, user: User) -> tuple[object, Listing]:
+        """The state comes first: what changes while the files are listed must be seen again."""
+        return self._folders.state(user), self._folders.list(user)
 
     def _read_some(self, user: User, unread: deque[str], pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
         """Read for a while, taking names off `unread`; returns rows, and whether a file could not be read."""

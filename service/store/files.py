@@ -219,3 +219,6 @@ class SessionStore(Protocol):
 
     def close(self) -> None:
         """End its threads and connections, after the last use; may be called twice."""
+
+    def state(self, directory: str) -> object | None:
+        """Equal to an earlier state only if nothing in the directory changed since; None where that cannot be told."""

@@ -35,6 +35,7 @@ from service.store.files import (
     printable,
 )
 from service.store.local_file import IDENTITY, LocalFile, open_regular, store_error
+from service.store.watch import Watch
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -146,6 +147,7 @@ class LocalStore:
         self._root = root
         self._pool = pool
         self._names = Names()
+        self._watch = Watch(root, self._open_named)
 
     def check(self) -> None:
         root = self._open_root()
@@ -175,7 +177,18 @@ class LocalStore:
             return sorted(entry.name for entry in entries if self._is_directory(entry))
 
     def close(self) -> None:
-        pass  # holds nothing between two calls
+        self._watch.close()
+
+    def state(self, directory: str) -> object | None:
+        return self._watch.state(directory)
+
+    def _open_named(self, name: str) -> int | None:
+        """Open a directory by its name; the caller closes it. Raises StoreUnavailable."""
+        root = self._open_root()
+        try:
+            return self._open_directory(name, root)
+        finally:
+            os.close(root)
 
     def _is_directory(self, entry: "os.DirEntry[str]") -> bool:
         """Whether it is a directory, or a link that `user_files` follows to one."""

@@ -149,6 +149,9 @@ class ObjectStore:
         }
         return sorted(found - {""})
 
+    def state(self, directory: str) -> None:
+        """A bucket does not tell what changes in it."""
+
     def close(self) -> None:
         self._access.pool.close()
         self._access.bucket.close()

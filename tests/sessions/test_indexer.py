@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from service.api.parts import INDEXER
+from service.api.parts import INDEXER, STORE
 from service.catalog import User
 from service.config import Index
-from service.sessions import transcript
+from service.sessions import Indexer, transcript
 from tests.transcript import lines, session
 from tests.world import World, assert_problem
 
@@ -267,3 +267,26 @@ async def test_what_takes_too_long_to_read_is_503_and_nothing_is_left_out(
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"]
     assert (await world.get("u-1/sessions")).status == 200
+
+
+async def test_a_selection_lists_nothing_again_where_nothing_changed(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = service.file("a.jsonl", session())
+    assert len(await listed(service, "?errors=false&q=jsonl")) == 1
+    if service.app[STORE].state("alice") is None:
+        pytest.skip("changes on this file system are not watched")
+    looked: list[str] = []
+    look_at = Indexer._look_at
+
+    def note(self: Indexer, user: User) -> Any:
+        looked.append(user.id)
+        return look_at(self, user)
+
+    monkeypatch.setattr(Indexer, "_look_at", note)
+    assert len(await listed(service, "?q=jsonl")) == 1
+    assert looked == []
+    with path.open("ab") as file:
+        file.write(lines({"type": "summary", "timestamp": "2027-01-01"}))
+    assert len(await listed(service, "?since=2027-01-01")) == 1
+    assert set(looked) == {"u-1"}

@@ -1,0 +1,158 @@
+"""What changes in the directories of a local store, as Linux tells it (inotify(7)).
+
+Whoever needs to know whether anything changed would have to stat every file; a million take seconds. The kernel notes
+each change before the write that made it returns. It does not note what other machines do on a network file system,
+nor what a program writes through a hard link elsewhere: directories on other file systems are not watched, and whoever
+relies on this looks at everything now and then all the same.
+"""
+
+import ctypes
+import os
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from service.store.files import StoreUnavailable
+
+# inotify(7)
+MODIFY, ATTRIB, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x4, 0x40, 0x80, 0x100, 0x200
+DELETE_SELF, MOVE_SELF, OVERFLOW, IGNORED = 0x400, 0x800, 0x4000, 0x8000
+CHANGES = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF
+EVENT = struct.Struct("iIII")
+BUFFER = 64 * 1024
+NOTHING = -1
+LOCAL = {"ext2", "ext3", "ext4", "xfs", "f2fs", "tmpfs", "overlay", "zfs"}
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+class Watch:
+    """The changes in the directories below a root, each known by its name. Any thread may use it.
+
+    `open_directory` opens one by the store's rules, or returns None where there is none.
+    """
+
+    def __init__(self, root: Path, open_directory: Callable[[str], int | None]) -> None:
+        self._root = root
+        self._open_directory = open_directory
+        self._lock = threading.Lock()
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._inotify = -1  # descriptor
+        self._root_watch = -1
+        self._device = -1
+        self._begun = 0  # how often all was forgotten, and watching began anew
+        self._changes: Counter[str] = Counter()  # by the directory's name
+        self._watches: dict[str, int] = {}  # by the directory's name; NOTHING where there is no directory
+        self._names: dict[int, set[str]] = {}  # by the watch: links may give a directory several
+
+    def state(self, name: str) -> object | None:
+        """Equal to an earlier state only if nothing in the directory changed since; None where that cannot be told."""
+        with self._lock:
+            if self._inotify >= 0:
+                self._read_events()
+            if self._inotify < 0 and not self._begin():
+                return None
+            if name not in self._watches and not self._add(name):
+                return None
+            return self._begun, self._changes[name]
+
+    def close(self) -> None:
+        """May be called twice."""
+        with self._lock:
+            self._end()
+
+    def _begin(self) -> bool:
+        self._begun += 1
+        try:
+            root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            self._device = os.fstat(root).st_dev
+            if _file_system(self._device) not in LOCAL:
+                return False
+            self._inotify = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if self._inotify < 0:
+                return False
+            self._root_watch = self._watch(root)
+            if self._root_watch < 0:
+                self._end()
+            return self._inotify >= 0
+        finally:
+            os.close(root)
+
+    def _end(self) -> None:
+        if self._inotify >= 0:
+            os.close(self._inotify)
+        self._inotify = -1
+        self._watches.clear()
+        self._names.clear()
+
+    def _add(self, name: str) -> bool:
+        try:
+            directory = self._open_directory(name)
+        except StoreUnavailable:
+            return False
+        if directory is None:
+            self._watches[name] = NOTHING  # when it comes, the root changes
+            return True
+        try:
+            if os.fstat(directory).st_dev != self._device:
+                return False
+            watch = self._watch(directory)
+        finally:
+            os.close(directory)
+        if watch < 0:  # the system's limit on watches
+            return False
+        self._watches[name] = watch
+        self._names.setdefault(watch, set()).add(name)
+        return True
+
+    def _watch(self, directory: int) -> int:
+        watch: int = self._libc.inotify_add_watch(self._inotify, f"/proc/self/fd/{directory}".encode(), CHANGES)
+        return watch
+
+    def _read_events(self) -> None:
+        while self._inotify >= 0:
+            try:
+                data = os.read(self._inotify, BUFFER)
+            except BlockingIOError:
+                return
+            position = 0
+            while position < len(data) and self._inotify >= 0:
+                watch, mask, _, length = EVENT.unpack_from(data, position)
+                position += EVENT.size + length
+                self._note(watch, mask, data[position - length : position].rstrip(b"\0"))
+
+    def _note(self, watch: int, mask: int, name: bytes) -> None:
+        if mask & OVERFLOW or (watch == self._root_watch and mask & (DELETE_SELF | MOVE_SELF | IGNORED)):
+            self._end()
+        elif watch == self._root_watch:  # a directory came, went or became another
+            self._changes[os.fsdecode(name)] += 1
+            self._drop(os.fsdecode(name))
+        else:
+            names = self._names.get(watch, set())
+            self._changes.update(names)
+            if mask & IGNORED:
+                for gone in list(names):
+                    self._drop(gone)
+
+    def _drop(self, name: str) -> None:
+        """Watch the directory anew when its state is asked for again."""
+        watch = self._watches.pop(name, NOTHING)
+        if names := self._names.get(watch):
+            names.discard(name)
+            if not names:
+                del self._names[watch]
+                self._libc.inotify_rm_watch(self._inotify, watch)
+
+
+def _file_system(device: int) -> str:
+    """The type of the mounted file system with this device number, as proc(5) says; empty if unknown."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in MOUNTS.read_text().splitlines() if MOUNTS.exists() else ():
+        fields, _, more = line.partition(" - ")
+        if fields.split()[2] == number:
+            return more.split()[0]
+    return ""
