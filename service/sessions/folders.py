@@ -63,7 +63,7 @@ class Folders:
 
     def list_all(self, users: Sequence[User]) -> Sequence[Listing]:
         """The files of each of these users, in one hop to a thread for some of them."""
-        return [self.list(user) for user in users]
+        return self._store.list_all([self.names(user) for user in users])
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

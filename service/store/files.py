@@ -3,7 +3,7 @@
 import os
 import re
 from array import array
-from collections.abc import AsyncGenerator, Container, Iterator
+from collections.abc import AsyncGenerator, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress
@@ -213,6 +213,9 @@ class SessionStore(Protocol):
 
     def user_files(self, directories: tuple[str, ...]) -> UserFiles:
         """The files in these directories of the store, the first taking precedence. Raises StoreUnavailable."""
+
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
+        """The files of each of these users, who are given by their directories. Raises StoreUnavailable."""
 
     def directories(self) -> list[str]:
         """The names of all directories, sorted, whether or not a user has them. Raises StoreUnavailable."""

@@ -172,6 +172,16 @@ class LocalStore:
             os.close(root)
         return LocalUserFiles(opened, self._names, self._pool)
 
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
+        return [self._list(directories) for directories in users]
+
+    def _list(self, directories: tuple[str, ...]) -> Listing:
+        files = self.user_files(directories)
+        try:
+            return files.list()
+        finally:
+            files.close()
+
     def directories(self) -> list[str]:
         with _store_unavailable(), os.scandir(self._root) as entries:
             return sorted(entry.name for entry in entries if self._is_directory(entry))

@@ -140,6 +140,10 @@ class ObjectStore:
     def user_files(self, directories: tuple[str, ...]) -> ObjectUserFiles:
         return ObjectUserFiles(self._access, [f"{self._root.prefix}{name}/" for name in directories])
 
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
+        """Many requests in flight."""
+        return list(self._access.pool.executor.map(lambda names: self.user_files(names).list(), users))
+
     def directories(self) -> list[str]:
         prefix = self._root.prefix
         found = {

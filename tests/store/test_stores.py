@@ -192,6 +192,14 @@ def test_directories_are_all_that_have_files(content: Content) -> None:
     assert content.store.directories() == ["a", "b", "c"]
 
 
+def test_many_users_are_listed_in_their_order(content: Content) -> None:
+    for number in range(20):
+        content.put(f"user{number}/{number}.jsonl", b"x")
+    users = [(f"user{number}", "none") for number in range(25)]
+    expected = [[f"{number}.jsonl"] for number in range(20)] + [[]] * 5
+    assert [listing.names for listing in content.store.list_all(users)] == expected
+
+
 def test_columns_hold_nothing_that_the_garbage_collector_tracks(content: Content) -> None:
     for number in range(20):
         content.put(f"alice/{number}.jsonl", b"x")
