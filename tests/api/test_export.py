@@ -18,10 +18,10 @@ from service.cli.transcripts import Writer
 from service.client import verify_archive
 from service.config import Exports
 from service.transfers.admission import ADMISSION
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.world import ADMIN, World, assert_problem, noise, token
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 
 EXPORT = "u-1/sessions/download-all"
 

@@ -1,4 +1,4 @@
-"""Clients that leave, stall or crawl, at any point and a thousand times: what they leave behind."""
+"""Clients that disconnect, stall or read slowly, at any point and many times: nothing of them is left."""
 
 import asyncio
 import ctypes
@@ -44,7 +44,7 @@ class Client:
     async def receive(self, count: int) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.socket, count)
 
-    def leave(self, *, politely: bool = False) -> None:
+    def disconnect(self, *, politely: bool = False) -> None:
         if not politely:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.socket.close()
@@ -54,7 +54,7 @@ def request(path: str) -> str:
     return f"GET /api/admin/users/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
 
 
-async def come_and_leave(service: World, number: int) -> None:
+async def connect_and_disconnect(service: World, number: int) -> None:
     """Each time at another point, by a reset or by an orderly close."""
     client = Client(service)
     points = 5
@@ -67,16 +67,16 @@ async def come_and_leave(service: World, number: int) -> None:
         await client.receive(1)
     if number % points == 4:
         await client.receive(100_000)
-    client.leave(politely=number % 2 == 0)
+    client.disconnect(politely=number % 2 == 0)
 
 
 @pytest.mark.timeout(120)
 @cancelled_or_not
 @pytest.mark.parametrize("clients", [120, pytest.param(1000, marks=pytest.mark.long)])
-async def test_clients_that_leave_change_nothing(
+async def test_clients_that_disconnect_leave_nothing_behind(
     world: World, caplog: pytest.LogCaptureFixture, cancelling: bool, clients: int
 ) -> None:
-    """Descriptors, threads, tasks, objects and memory, after some and after all. There is one place for
+    """Descriptors, threads, tasks, objects and memory, after some and after all. There is one slot for
     exports, which must be free at the end. Nothing has failed, so the log has no error."""
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start(cancelling=cancelling)
@@ -84,10 +84,10 @@ async def test_clients_that_leave_change_nothing(
     await begin_all_threads(service)
     at_rest = len(asyncio.all_tasks())
     for number in range(clients // 4):
-        await come_and_leave(service, number)
+        await connect_and_disconnect(service, number)
     before = await settled(service, at_rest)
     for number in range(clients):
-        await come_and_leave(service, number)
+        await connect_and_disconnect(service, number)
     after = await settled(service, at_rest)
     assert (after["descriptors"], after["threads"]) == (before["descriptors"], before["threads"])
     assert after["objects"] - before["objects"] < clients / 2
@@ -133,8 +133,8 @@ async def settled(service: World, at_rest: int) -> dict[str, int]:
 
 
 @cancelled_or_not
-async def test_who_leaves_the_queue_for_a_place_takes_none(world: World, cancelling: bool) -> None:
-    """Two leave while they wait behind a third: without cancellation they are noticed only when it is their turn."""
+async def test_a_client_that_disconnects_while_it_waits_takes_no_slot(world: World, cancelling: bool) -> None:
+    """Two disconnect while they wait behind a third. Without cancellation this shows only when it is their turn."""
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start(cancelling=cancelling)
     service.file("a.jsonl", noise(BIG))
@@ -146,16 +146,18 @@ async def test_who_leaves_the_queue_for_a_place_takes_none(world: World, cancell
         await client.send(request(EXPORT))
     await until(lambda: service.app[ADMISSION].waiting == 2)
     for client in waiting:
-        client.leave()
-    first.leave()
+        client.disconnect()
+    first.disconnect()
     assert (await service.get(EXPORT)).status == 200
     outcomes = Counter(row["result"] for row in await service.audit("session%"))
-    assert outcomes == {"started": 2, "aborted": 1, "success": 1}, "nothing was begun for those who had left"
+    assert outcomes == {"started": 2, "aborted": 1, "success": 1}, "nothing was begun for disconnected clients"
 
 
 @cancelled_or_not
-@pytest.mark.parametrize("how", ["leaves", "stalls"])
-async def test_the_place_of_who_leaves_or_stalls_is_the_next_ones(world: World, how: str, cancelling: bool) -> None:
+@pytest.mark.parametrize("how", ["disconnects", "stalls"])
+async def test_the_slot_of_a_client_that_disconnects_or_stalls_is_given_to_the_next(
+    world: World, how: str, cancelling: bool
+) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=60, stall_timeout=0.2 if how == "stalls" else 60)
     service = await world.start(cancelling=cancelling)
     service.file("a.jsonl", noise(BIG))
@@ -164,8 +166,8 @@ async def test_the_place_of_who_leaves_or_stalls_is_the_next_ones(world: World, 
     await client.receive(1000)
     following = asyncio.create_task(service.get(EXPORT))
     await until(lambda: service.app[ADMISSION].waiting == 1)
-    if how == "leaves":
-        client.leave()
+    if how == "disconnects":
+        client.disconnect()
     await service.app[TRANSFERS].idle()  # the first one's transfer has ended, and its row is written
     async with asyncio.timeout(10):
         await until(lambda: service.app[ADMISSION].waiting == 0)
@@ -189,7 +191,7 @@ async def test_who_is_cut_off_gets_a_reset_and_nothing_more(world: World, path: 
         while piece := await client.receive(100_000):
             received += len(piece)
     assert received < 1_000_000
-    client.leave()
+    client.disconnect()
 
 
 @both
@@ -206,15 +208,15 @@ async def test_a_client_that_crawls_is_not_cut_off(world: World, path: str) -> N
         assert await client.receive(1024)
         await asyncio.sleep(0.02)  # this is what the test is about: a client that takes its time
     assert await service.sql("SELECT result FROM audit_log") == [{"result": "started"}]
-    client.leave()
+    client.disconnect()
     assert [row["result"] for row in await service.audit("session%download")] == ["aborted"]
 
 
 @both
-async def test_the_row_of_who_left_is_written_though_the_handler_is_cancelled_twice(
+async def test_the_outcome_is_written_though_the_handler_is_cancelled_twice(
     service: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """Once because the client left, and again, because the server stops, while its row is on its way to the disk."""
+    """Once because the client disconnected, and again, because the server stops, while its row is on its way to the disk."""
     service.file("a.jsonl", noise(BIG))
     release, written = threading.Event(), asyncio.Event()
     ended = Transfer.ended
@@ -229,7 +231,7 @@ async def test_the_row_of_who_left_is_written_though_the_handler_is_cancelled_tw
     client = Client(service)
     await client.send(request(path))
     await client.receive(1000)
-    client.leave()
+    client.disconnect()
     await written.wait()
     stopping = asyncio.create_task(service.app[TRANSFERS].stop(0))
     await until(lambda: service.app[TRANSFERS].stopping)

@@ -1,4 +1,4 @@
-"""The two promises of the audit log, and what becomes of clients that leave or stall and of a server that stops."""
+"""The two promises of the audit log, and clients that disconnect or stall, and a server that stops."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def reading_begun(service: World, path: str) -> Iterator[socket.socket]:
     """A client that has asked and read a little, and does not read on."""
     with socket.create_connection(("127.0.0.1", service.running.port or 0)) as raw:
         raw.setblocking(False)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # leave with a reset
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with a reset
         yield raw
 
 
@@ -81,7 +81,7 @@ async def test_no_whole_response_without_its_row(service: World, path: str) -> N
 
 @both
 @pytest.mark.parametrize("size", [0, 1, 100_000, 3_000_000])
-async def test_whoever_holds_a_whole_response_finds_its_row(service: World, path: str, size: int) -> None:
+async def test_a_client_with_a_complete_response_finds_its_row(service: World, path: str, size: int) -> None:
     """Asked on a second connection, in the moment when the last byte is there."""
     service.file("a.jsonl", os.urandom(size))
     async with service.request(path) as response:
@@ -92,7 +92,7 @@ async def test_whoever_holds_a_whole_response_finds_its_row(service: World, path
 
 @both
 @pytest.mark.parametrize("cancelling", [True, False])
-async def test_a_client_that_leaves_is_audited_as_aborted(world: World, path: str, cancelling: bool) -> None:
+async def test_a_client_that_disconnects_is_audited_as_aborted(world: World, path: str, cancelling: bool) -> None:
     service = await world.start(cancelling=cancelling)
     service.file("a.jsonl", noise(BIG))
     before = descriptors()
@@ -164,7 +164,7 @@ async def test_a_stopping_server_breaks_off_what_does_not_end(service: World, pa
             await response.read()
 
 
-async def test_an_export_that_waited_for_its_place_is_refused_once_the_server_stops(world: World) -> None:
+async def test_an_export_that_waits_for_a_slot_is_refused_once_the_server_stops(world: World) -> None:
     world.exports = Exports(max_concurrent=1, queue_timeout=60)
     service = await world.start()
     service.file("a.jsonl", noise(BIG))
@@ -184,10 +184,10 @@ async def test_an_export_that_waited_for_its_place_is_refused_once_the_server_st
     [("u-1/sessions", "open"), ("u-1/sessions", "scandir"), ("u-1/sessions", "stat"), (DOWNLOAD, "open"),
      (DOWNLOAD, "stat"), (EXPORT, "open"), (EXPORT, "listdir"), (EXPORT, "stat"), (EXPORT, "pread")],
 )  # fmt: skip
-async def test_a_client_that_leaves_while_a_thread_is_at_its_files_leaves_nothing_open(
+async def test_a_client_that_disconnects_while_a_thread_opens_its_files_leaves_nothing_open(
     world: World, monkeypatch: pytest.MonkeyPatch, path: str, at: str
 ) -> None:
-    """The thread is held in a call of the system, and let go once the client has left."""
+    """The thread is held in a call of the system, and let go once the client has disconnected."""
     service = await world.start(cancelling=True)
     service.file("a.jsonl", os.urandom(3_000_000))
     await service.get(path)  # what is opened once stays open: pools, the catalog's files
@@ -247,8 +247,8 @@ async def held_at(service: World, monkeypatch: pytest.MonkeyPatch, row: str) -> 
         await asyncio.gather(*held)
 
 
-async def left_when(service: World, path: str, reached: asyncio.Event) -> None:
-    """A client asks, and leaves at that moment; back once the server has seen it."""
+async def disconnected_when(service: World, path: str, reached: asyncio.Event) -> None:
+    """A client asks, and disconnects at that moment. Returns once the server has noticed."""
     connections = len(connected(service))
     with reading_begun(service, path) as raw:
         await send_request(raw, path)
@@ -258,10 +258,10 @@ async def left_when(service: World, path: str, reached: asyncio.Event) -> None:
 
 
 async def test_a_cancelled_announcement_is_given_its_outcome(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first row is certainly not written when the client leaves."""
+    """The first row is certainly not written yet when the client disconnects."""
     service.file("a.jsonl", b"x" * 1000)
     async with held_at(service, monkeypatch, "begin") as announced:
-        await left_when(service, DOWNLOAD, announced)
+        await disconnected_when(service, DOWNLOAD, announced)
     rows = await service.audit("session%")
     assert [row["result"] for row in rows] == ["started", "aborted"]
 
@@ -270,12 +270,12 @@ async def test_a_cancelled_announcement_is_given_its_outcome(service: World, mon
 async def test_a_success_that_is_on_disk_gets_no_second_outcome(
     service: World, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client leaves, and the handler is cancelled, while the row with the success is being written. The log says
+    """The client disconnects, and the handler is cancelled, while the row with the success is written. The log says
     the same as the row."""
     service.file("a.jsonl", b"x" * 1000)
     with caplog.at_level(logging.INFO, "service.http.access"):
         async with held_at(service, monkeypatch, "end") as written:
-            await left_when(service, path, written)
+            await disconnected_when(service, path, written)
         assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
         while not (lines := [line for line in caplog.messages if path in line]):
             await asyncio.sleep(0.001)
