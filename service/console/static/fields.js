@@ -5,14 +5,14 @@ import { foreign, h } from "./dom.js";
 const PAUSE = 250; // milliseconds without a key, after which what was typed is searched for
 
 /**
- * The same function, called once after a pause in the calls.
+ * A listener that calls the function once after a pause in the events, if the field is still shown then.
  * @param {() => void} call
  */
 export function delayed(call) {
   let waiting = 0;
-  return () => {
+  return (/** @type {Event} */ { target }) => {
     clearTimeout(waiting);
-    waiting = window.setTimeout(call, PAUSE);
+    waiting = window.setTimeout(() => target instanceof Node && target.isConnected && call(), PAUSE);
   };
 }
 

@@ -5,7 +5,9 @@ import { h } from "./dom.js";
 const NUMBER = new Intl.NumberFormat();
 const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
-const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"].map(
+  (unit) => new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }),
+);
 
 /** @param {number} value */
 export function number(value) {
@@ -24,10 +26,7 @@ export function counted(count, one, many) {
 export function size(bytes) {
   if (bytes === null) return "–";
   const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), UNITS.length - 1);
-  const options = { style: "unit", unit: UNITS[power], unitDisplay: "short", maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(undefined, /** @type {Intl.NumberFormatOptions} */ (options)).format(
-    bytes / 1000 ** power,
-  );
+  return UNITS[power].format(bytes / 1000 ** power);
 }
 
 /**

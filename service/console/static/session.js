@@ -52,13 +52,13 @@ class SessionPage {
     this.element = h("div", {}, this.head(), this.tools(), this.status, this.results, this.pager());
   }
 
-  /** What the list says of the session. @param {AbortSignal} signal */
+  /** What the list says of the session; it may not be indexed yet. @param {AbortSignal} signal */
   async describe(signal) {
     if (this.facts.firstChild) return;
-    const query = { user_id: this.user, q: this.file, limit: "1" };
-    /** @type {import("./api.js").CursorPage<import("./api.js").Session>} */
-    const { rows } = await ask(apiPath("sessions"), query, { signal });
-    const row = rows.find((found) => found.session_file === this.file);
+    const query = { session_file: this.file, limit: "1" };
+    /** @type {import("./api.js").OffsetPage<import("./api.js").Session>} */
+    const { rows } = await ask(apiPath("users", this.user, "sessions"), query, { signal });
+    const row = rows[0];
     if (!row) return;
     this.title.replaceChildren(foreign(row.title || row.session_file));
     this.facts.replaceChildren(
@@ -120,7 +120,7 @@ class SessionPage {
   async update(address, signal) {
     this.searching.abort();
     const from = Number(address.query.get("from") ?? 0) || 0;
-    const [page] = await Promise.all([this.lines.after(from, PAGE, signal), this.describe(signal)]);
+    const page = await this.lines.after(from, PAGE, signal);
     this.begin = page.lines[0]?.offset ?? from;
     this.next = page.next;
     this.size = page.size;
@@ -131,6 +131,10 @@ class SessionPage {
     this.position.setAttribute("aria-valuetext", part);
     this.results.replaceChildren(...page.lines.map((line) => entry(line, (raw, into) => this.showRaw(raw, into))));
     this.look(address.query.get("at"));
+    await this.describe(signal).catch((error) => {
+      if (!(error instanceof Problem)) throw error;
+      this.facts.replaceChildren(foreign(error.message)); // the conversation can be read without them
+    });
   }
 
   /** Bring a line into sight. @param {string | null} offset */
