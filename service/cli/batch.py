@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -11,15 +11,34 @@ from urllib.parse import quote
 from service.cli.exit_codes import FAILED, SKIPPED
 from service.cli.output import Output, exit_code
 from service.cli.tables import format_count, format_size
-from service.client import CannotSave, ClientError, Exported, ExportOptions, NotAllowed, OnProgress
+from service.client import CannotSave, Client, ClientError, Exported, ExportOptions, NotAllowed, OnProgress
 
 INCOMPLETE = ("files skipped by the service", "files still being written")
 
 
-class Save(Protocol):
-    """`Client.export` or `Client.extract`."""
+@dataclass(frozen=True, slots=True)
+class ExportJob:
+    """An export of a user, or across users without an id, to a path. `label` is what lines and the bar call it."""
 
-    async def __call__(self, user_id: str, path: Path, options: ExportOptions, *, progress: OnProgress) -> Exported: ...
+    label: str
+    user_id: str | None
+    path: Path
+    options: ExportOptions
+    extract: bool = False
+
+
+def user_archives(directory: Path, users: Sequence[str], options: ExportOptions) -> list[ExportJob]:
+    return [ExportJob(user, user, directory / f"{file_name(user)}.zip", options) for user in users]
+
+
+def user_directories(directory: Path, users: Sequence[str], options: ExportOptions) -> list[ExportJob]:
+    return [ExportJob(user, user, directory / file_name(user), options, extract=True) for user in users]
+
+
+def one_archive(path: Path, users: Sequence[str], options: ExportOptions) -> ExportJob:
+    """Of these users, or of all without any."""
+    selection = replace(options.selection, user_ids=tuple(users))
+    return ExportJob(path.name, None, path, replace(options, selection=selection, manifest=False))
 
 
 class Download(Protocol):
@@ -30,63 +49,59 @@ class Download(Protocol):
 
 @dataclass
 class ExportBatch:
-    """Exports of users, each into `directory`, under the user's id and `suffix`."""
+    """Runs jobs, prints a line for each, and adds up how they ended."""
 
-    save: Save
-    options: ExportOptions
-    directory: Path
-    suffix: str
+    client: Client
     force: bool
     output: Output
     counts: Counter[str] = field(default_factory=Counter)
     codes: set[int] = field(default_factory=set)
 
-    async def run(self, users: Sequence[str], parallel: int) -> int:
-        """Export them, `parallel` at once; return the exit code. An error of the token or the disk ends the batch."""
+    async def run(self, jobs: Sequence[ExportJob], parallel: int) -> int:
+        """Run them, `parallel` at once; return the exit code. An error of the token or the disk ends the batch."""
         slots = asyncio.Semaphore(parallel)
         try:
             async with asyncio.TaskGroup() as group:
-                for user in users:
-                    group.create_task(self._export(user, slots))
+                for job in jobs:
+                    group.create_task(self._export(job, slots))
         except* (NotAllowed, CannotSave):
             pass  # printed and counted where it was raised
-        if len(users) > 1:
-            self.output.line(self._summary(len(users)))
+        if len(jobs) > 1:
+            self.output.line(self._summary(len(jobs)))
         return self._exit_code()
 
-    async def _export(self, user: str, slots: asyncio.Semaphore) -> None:
-        path = self.directory / f"{file_name(user)}{self.suffix}"
+    async def _export(self, job: ExportJob, slots: asyncio.Semaphore) -> None:
         async with slots:
-            if path.exists() and not self.force:
+            if job.path.exists() and not self.force:
                 self.counts["already there"] += 1
-                self.output.line(f"{user}: already there, {path}")
+                self.output.line(f"{job.label}: already there, {job.path}")
                 return
+            save = self.client.extract if job.extract else self.client.export
             try:
-                with self.output.bar(user) as progress:
-                    exported = await self.save(user, path, self.options, progress=progress)
+                with self.output.bar(job.label) as progress:
+                    exported = await save(job.user_id, job.path, job.options, progress=progress)
             except ClientError as error:
                 self.counts["failed"] += 1
                 self.codes.add(exit_code(error))
-                self.output.error(f"{user}: {error}")
+                self.output.error(f"{job.label}: {error}")
                 if isinstance(error, NotAllowed | CannotSave):
                     raise
             else:
-                self._report(user, exported)
+                self._report(job.label, exported)
 
-    def _report(self, user: str, exported: Exported) -> None:
+    def _report(self, label: str, exported: Exported) -> None:
         self.counts["exported"] += 1
-        self.output.line(
-            f"{user}: {format_count(exported.files, 'file')}, {format_size(exported.text_bytes)}, {exported.path}"
-        )
+        content = f"{format_count(exported.files, 'file')}, {format_size(exported.text_bytes)}"
+        self.output.line(f"{label}: {content}, {exported.path}")
         for skipped in exported.skipped:
             self.counts["files skipped by the service"] += 1
-            self.output.error(f"{user}: skipped {skipped.name}: {skipped.reason}")
+            self.output.error(f"{label}: skipped {skipped.name}: {skipped.reason}")
         for name in exported.still_written:
             self.counts["files still being written"] += 1
-            self.output.error(f"{user}: still being written: {name}")
+            self.output.error(f"{label}: still being written: {name}")
 
-    def _summary(self, users: int) -> str:
-        not_done = users - sum(self.counts[what] for what in ("exported", "already there", "failed"))
+    def _summary(self, jobs: int) -> str:
+        not_done = jobs - sum(self.counts[what] for what in ("exported", "already there", "failed"))
         counts = [(what, self.counts[what]) for what in ("exported", "already there", "failed")]
         more = [("not done", not_done)] + [(what, self.counts[what]) for what in INCOMPLETE]
         return ", ".join(f"{count} {what}" for what, count in counts + [item for item in more if item[1]])

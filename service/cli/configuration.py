@@ -22,13 +22,12 @@ def config_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 def operator_errors() -> Iterator[None]:
     """Show what an operator can mend as one line."""
     from service.catalog import CatalogError  # noqa: PLC0415
-    from service.cli.user_import import ImportRefused  # noqa: PLC0415
     from service.config import ConfigError  # noqa: PLC0415
     from service.store import StoreUnusable  # noqa: PLC0415
 
     try:
         yield
-    except (ConfigError, CatalogError, StoreUnusable, ImportRefused, OSError) as error:
+    except (ConfigError, CatalogError, StoreUnusable, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -45,14 +45,21 @@ class Connection:
         exit_with(run())
 
 
+TOKEN_FILE = click.option("--token-file", type=click.File(), metavar="FILE",
+                          help="The file that holds the token (-: standard input). Default: the variable "
+                               "SESSION_EXPORT_TOKEN.")  # fmt: skip
+RETRIES = click.option("--retries", type=click.IntRange(0, 100), default=4, show_default=True, metavar="N",
+                       help="How often a request is retried without getting further, when the service is busy or the "
+                            "connection breaks: after the time that the service asks for (Retry-After), else after "
+                            "1, 2, 4, ... seconds.")  # fmt: skip
+
+
 def service_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add `--url` and `--token-file`; the function gets `url` and `token`, both checked."""
 
     @click.option("--url", required=True, envvar="SESSION_EXPORT_URL", show_envvar=True, metavar="URL",
                   help="The service, such as https://sessions.example.com.")  # fmt: skip
-    @click.option("--token-file", type=click.File(), metavar="FILE",
-                  help="The file that holds the token (-: standard input). Default: the variable "
-                       "SESSION_EXPORT_TOKEN.")  # fmt: skip
+    @TOKEN_FILE
     @functools.wraps(function)
     def command(url: str, token_file: TextIO | None, **options: Any) -> None:
         function(url=_checked_url(url), token=_read_token(token_file), **options)
@@ -64,12 +71,24 @@ def connection_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a command that uses the client; the function gets `connection`."""
 
     @service_options
-    @click.option("--retries", type=click.IntRange(0, 100), default=4, show_default=True, metavar="N",
-                  help="How often a request is retried when the service is busy or the connection breaks, after the "
-                       "time that the service asks for (Retry-After), else after 1, 2, 4, ... seconds.")  # fmt: skip
+    @RETRIES
     @functools.wraps(function)
     def command(url: str, token: str, retries: int, **options: Any) -> None:
         function(connection=Connection(url, token, retries), **options)
+
+    return command
+
+
+def optional_connection_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that can do without a service; the function gets `connection`, None without `--url`."""
+
+    @click.option("--url", metavar="URL", help="A running service, such as https://sessions.example.com.")
+    @TOKEN_FILE
+    @RETRIES
+    @functools.wraps(function)
+    def command(url: str | None, token_file: TextIO | None, retries: int, **options: Any) -> None:
+        connection = Connection(_checked_url(url), _read_token(token_file), retries) if url else None
+        function(connection=connection, **options)
 
     return command
 

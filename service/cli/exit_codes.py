@@ -29,6 +29,9 @@ SHOWING = COMMON | {
     NOT_FOUND: "no such user, session or directory",
     BROKEN: "the response broke off, after all retries, or is damaged",
 }
+IMPORTING = SHOWING | {
+    FAILED: "a line of the file is wrong, and no user is added; or the service refused the request",
+}
 SAVING = SHOWING | {
     CANNOT_SAVE: "the disk is full, or the directory cannot be written to",
     INTERRUPTED: f"{COMMON[INTERRUPTED]}; no partial file has a final name",

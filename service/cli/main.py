@@ -3,14 +3,15 @@
 import click
 
 from service import __version__
-from service.cli.commands.audit import activity
+from service.cli.commands.audit import activity, audit
 from service.cli.commands.catalog import catalog
 from service.cli.commands.demo import demo
 from service.cli.commands.doctor import doctor
 from service.cli.commands.download import download
 from service.cli.commands.export import export
+from service.cli.commands.link import link
 from service.cli.commands.serve import serve
-from service.cli.commands.sessions import list_sessions
+from service.cli.commands.sessions import find, list_sessions
 from service.cli.commands.token import token
 from service.cli.commands.users import users
 from service.cli.commands.verify import verify
@@ -22,10 +23,25 @@ def main() -> None:
     """Give admins the session files that AI agents left: list a user's sessions, download one, export all
     as a ZIP that is streamed, and see who did so.
 
-    Try it with `session-export demo`. list, download, export, activity and doctor call a running service and run
-    where clients are. verify needs no service. The others run on the service's own machine.
+    Try it with `session-export demo`. list, find, download, export, link, activity, audit and doctor call a running
+    service and run where clients are. verify needs no service. The others run on the service's own machine.
     """
 
 
-for command in (list_sessions, download, export, verify, activity, doctor, serve, token, users, catalog, demo):
+for command in (
+    list_sessions,
+    find,
+    download,
+    export,
+    verify,
+    link,
+    activity,
+    audit,
+    doctor,
+    serve,
+    token,
+    users,
+    catalog,
+    demo,
+):
     main.add_command(command)

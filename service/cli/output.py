@@ -84,7 +84,7 @@ class Output:
             if heading is not None:
                 self.line(heading)
                 heading = None
-            self.line(table.line(row) if table else _json(row))
+            self.line(table.line(row) if table else to_json(row))
             printed += 1
             if printed == limit:
                 return
@@ -97,5 +97,6 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _json(row: Row) -> str:
+def to_json(row: Row) -> str:
+    """One line."""
     return json.dumps(dataclasses.asdict(row), default=datetime.isoformat)

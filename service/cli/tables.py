@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from service.client import Activity, Session
+from service.client import Activity, FoundSession, Link, Session, User
 
-Row = TypeVar("Row", Session, Activity)
+Row = TypeVar("Row", Session, FoundSession, User, Activity, Link)
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 NOTHING = "-"
@@ -60,19 +60,35 @@ def _text(value: object) -> str:
     return NOTHING if value is None else str(value)
 
 
-SESSIONS = Table(
-    Column("STARTED (UTC)", "<19", lambda row: format_time(row.started_at)),
-    Column("SIZE", ">8", lambda row: format_size(row.size_bytes) if row.available else "gone"),
-    Column("TOOLS", ">6", lambda row: _text(row.tool_calls) if row.processed else NOTHING),
-    Column("ERRORS", ">6", lambda row: _text(row.tool_errors) if row.processed else NOTHING),
-    Column("MODEL", "<26", lambda row: _text(row.primary_model)),
-    Column("SESSION FILE", "", lambda row: row.session_file),
+STARTED = Column("STARTED (UTC)", "<19", lambda row: format_time(row.started_at))
+SIZE = Column("SIZE", ">8", lambda row: format_size(row.size_bytes) if row.available else "gone")
+TOOLS = Column("TOOLS", ">6", lambda row: _text(row.tool_calls) if row.processed else NOTHING)
+ERRORS = Column("ERRORS", ">6", lambda row: _text(row.tool_errors) if row.processed else NOTHING)
+MODEL = Column("MODEL", "<26", lambda row: _text(row.primary_model))
+SESSION_FILE = Column("SESSION FILE", "", lambda row: row.session_file)
+TIME = Column("TIME (UTC)", "<19", lambda row: format_time(row.timestamp))
+ACTION = Column("ACTION", "<29", lambda row: row.action)
+RESULT = Column("RESULT", "<11", lambda row: _text(row.result))
+DURATION = Column("MS", ">7", lambda row: _text(row.duration_ms))
+ADDRESS = Column("FROM", "<15", lambda row: _text(row.client_ip))
+RESOURCE = Column("RESOURCE", "", lambda row: _text(row.resource))
+
+SESSIONS = Table(STARTED, SIZE, TOOLS, ERRORS, MODEL, SESSION_FILE)
+FOUND_SESSIONS = Table(
+    STARTED,
+    Column("USER", "<12", lambda row: row.user_id),
+    SIZE,
+    ERRORS,
+    Column("SESSION FILE", "<42", lambda row: row.session_file),
+    Column("TITLE", "", lambda row: _text(row.title)),
 )
-ACTIVITY = Table(
-    Column("TIME (UTC)", "<19", lambda row: format_time(row.timestamp)),
-    Column("ACTION", "<29", lambda row: row.action),
-    Column("RESULT", "<11", lambda row: _text(row.result)),
-    Column("MS", ">7", lambda row: _text(row.duration_ms)),
-    Column("FROM", "<15", lambda row: _text(row.client_ip)),
-    Column("RESOURCE", "", lambda row: _text(row.resource)),
+USERS = Table(
+    Column("ID", "<12", lambda row: row.user_id),
+    Column("E-MAIL", "<28", lambda row: row.email),
+    Column("SESSIONS", ">8", lambda row: str(row.sessions)),
+    Column("SIZE", ">8", lambda row: format_size(row.size_bytes)),
+    Column("LAST SESSION (UTC)", "<19", lambda row: format_time(row.last_session_at)),
+    Column("NAME", "", lambda row: _text(row.name) if row.active else f"{_text(row.name)} (not active)"),
 )
+ACTIVITY = Table(TIME, ACTION, RESULT, DURATION, ADDRESS, RESOURCE)
+AUDIT = Table(TIME, Column("WHO", "<12", lambda row: _text(row.user_id)), ACTION, RESULT, ADDRESS, RESOURCE)

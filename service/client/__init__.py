@@ -3,6 +3,7 @@
 The room stands alone: it knows the API and nothing of the server's implementation.
 """
 
+from service.client.audit_query import AuditQuery
 from service.client.client import Client
 from service.client.errors import (
     BrokenOff,
@@ -18,12 +19,15 @@ from service.client.errors import (
 from service.client.exported import Exported
 from service.client.manifest import Findings, Skipped
 from service.client.options import ExportOptions
+from service.client.paths import download_path, export_path
 from service.client.progress import OnProgress, Progress
-from service.client.rows import Activity, Session
+from service.client.rows import Activity, FoundSession, Link, Session, User
+from service.client.selection import Selection
 from service.client.verification import Verification, verify_archive
 
 __all__ = [
     "Activity",
+    "AuditQuery",
     "BrokenOff",
     "CannotRead",
     "CannotSave",
@@ -33,14 +37,20 @@ __all__ = [
     "ExportOptions",
     "Exported",
     "Findings",
+    "FoundSession",
+    "Link",
     "NotAllowed",
     "NotFound",
     "OnProgress",
     "Progress",
     "Refused",
+    "Selection",
     "Session",
     "Skipped",
     "Unavailable",
+    "User",
     "Verification",
+    "download_path",
+    "export_path",
     "verify_archive",
 ]

@@ -6,9 +6,8 @@ Redirects are not followed: the token is for one server.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias, TypeVar
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs
@@ -56,19 +55,34 @@ class Connection:
     async def close(self) -> None:
         await self._http.close()
 
-    @asynccontextmanager
-    async def get(
+    def get(
         self,
         path: str,
         *,
         params: Params = (),
         headers: Mapping[str, str] | None = None,
         also: Set[int] = frozenset(),
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """GET `path`, which is below /api/admin and encoded. The status of the response is 2xx or in `also`."""
-        url = URL(f"{self._api}/{path}", encoded=True)
+        url = self._url(path)
+        return self._response(self._http.get(url, params=params, headers=headers, allow_redirects=False), url, also)
+
+    def send(
+        self, method: str, path: str, body: Mapping[str, object]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The same with a JSON body, for what changes something."""
+        url = self._url(path)
+        return self._response(self._http.request(method, url, json=body, allow_redirects=False), url, frozenset())
+
+    def _url(self, path: str) -> URL:
+        return URL(f"{self._api}/{path}", encoded=True)
+
+    @asynccontextmanager
+    async def _response(
+        self, request: Awaitable[aiohttp.ClientResponse], url: URL, also: Set[int]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            response = await self._http.get(url, params=params, headers=headers, allow_redirects=False)
+            response = await request
         except aiohttp.ClientSSLError as error:
             raise Refused(f"No safe connection to {url.origin()}: {error}.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -97,9 +111,3 @@ class Connection:
                 self._on_retry(error, seconds)
                 await self._sleep(seconds)
                 tries += 1
-
-
-def path_segment(text: str) -> str:
-    """Any text as one segment of a path (RFC 3986 section 3.3; dots alone would be another path)."""
-    quoted = quote(text, safe="")
-    return quoted.replace(".", "%2E") if not text.strip(".") else quoted

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 
+from service.client.connection import Params
+from service.client.selection import EVERYTHING, Selection
+
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`compression`: fast, small or store; None leaves the choice to the service."""
+    """`compression`: fast, small or store; None leaves the choice to the service. `manifest` adds to a user's export
+    what proves that it is whole; an export across users always has it."""
 
     compression: str | None = None
+    selection: Selection = EVERYTHING
+    manifest: bool = False
 
-    def params(self) -> list[tuple[str, str]]:
-        """As the API's query parameters."""
-        return [("compression", self.compression)] if self.compression else []
+    def params(self) -> Params:
+        """The API's query parameters."""
+        params = list(self.selection.params())
+        params += [("compression", self.compression)] if self.compression else []
+        params += [("manifest", "true")] if self.manifest else []
+        return params

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
-from service.client.connection import Connection
+from service.client.connection import Connection, Params
 from service.client.errors import Damaged
 from service.client.responses import read_json
 from service.client.rows import Row, parse_row
@@ -12,11 +12,13 @@ from service.client.rows import Row, parse_row
 PAGE = 200  # rows; the most that the API gives at once
 
 
-async def read_pages(connection: Connection, kind: type[Row], path: str, key: str) -> AsyncGenerator[Row, None]:
+async def read_pages(
+    connection: Connection, kind: type[Row], path: str, key: str, params: Params = ()
+) -> AsyncGenerator[Row, None]:
     """All rows of a list that is paged by offset, each `key` once."""
     offset, seen = 0, set[str]()
     while True:
-        page = await connection.retry(partial(_read_page, connection, path, offset))
+        page = await _read_page(connection, path, [*params, ("offset", str(offset))], "pagination")
         for row in page["rows"]:
             if row.get(key) not in seen:  # a row that is new meanwhile pushes another one onto the next page
                 seen.add(row.get(key))
@@ -26,9 +28,28 @@ async def read_pages(connection: Connection, kind: type[Row], path: str, key: st
             return
 
 
-async def _read_page(connection: Connection, path: str, offset: int) -> Any:
-    async with connection.get(path, params=[("limit", str(PAGE)), ("offset", str(offset))]) as response:
-        page = await read_json(response)
-    if not isinstance(page, dict) or not {"rows", "pagination"} <= page.keys():
+async def read_by_cursor(
+    connection: Connection, kind: type[Row], path: str, params: Params
+) -> AsyncGenerator[Row, None]:
+    """All rows of a list that is paged by cursor, which itself neither repeats nor skips a row."""
+    cursor: Params = ()
+    while True:
+        page = await _read_page(connection, path, [*params, *cursor], "next")
+        for row in page["rows"]:
+            yield parse_row(kind, row)
+        if page["next"] is None:
+            return
+        cursor = [("cursor", str(page["next"]))]
+
+
+async def _read_page(connection: Connection, path: str, params: Params, member: str) -> Any:
+    """A page of as many rows as the API gives; `member` is what it has beside `rows`."""
+    page = await connection.retry(partial(_request_page, connection, path, [*params, ("limit", str(PAGE))]))
+    if not isinstance(page, dict) or not {"rows", member} <= page.keys():
         raise Damaged("The server's answer is not a page of rows: is the URL that of Session Export?")
     return page
+
+
+async def _request_page(connection: Connection, path: str, params: Params) -> Any:
+    async with connection.get(path, params=params) as response:
+        return await read_json(response)

@@ -1,7 +1,7 @@
 """What a response holds: JSON, a refusal (RFC 9457), numbers in headers. Each defect has its ClientError."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,8 +39,8 @@ async def read_refusal(response: aiohttp.ClientResponse) -> ClientError:
     status = response.status
     try:
         problem = await response.json(content_type=None)
-        detail = str(problem["detail"])
-    except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
+        detail = " ".join([str(problem["detail"]), *_mistakes(problem)])
+    except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, LookupError):
         detail = f"{response.reason or 'no reason'}."
     text = f"{detail} ({status}, request {response.headers.get('X-Request-ID', 'unknown')})"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -50,6 +50,12 @@ async def read_refusal(response: aiohttp.ClientResponse) -> ClientError:
     if status in TEMPORARY_STATUSES:
         return Unavailable(text, parse_retry_after(response.headers.get(hdrs.RETRY_AFTER)))
     return Refused(text)
+
+
+def _mistakes(problem: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with each parameter, where the server says so (422)."""
+    for mistake in problem.get("errors", ()):
+        yield f"{mistake['loc'][-1]}: {mistake['msg']}."
 
 
 def parse_retry_after(header: str | None) -> float | None:

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from service.client.errors import Damaged
 
-Row = TypeVar("Row", "Session", "Activity")
+Row = TypeVar("Row", "Session", "FoundSession", "User", "Activity", "Link")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session. `processed`: the catalog knows it; `available`: its file exists."""
+    """A session. `processed`: the service knows what is in it; `available`: its file exists."""
 
     session_file: str
     session_id: str
@@ -26,11 +26,35 @@ class Session:
     processed: bool
     size_bytes: int | None
     available: bool
+    title: str | None
+    project: str | None
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSession(Session):
+    """A session of any user, and whose it is."""
+
+    user_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user, and how many sessions of how many bytes are theirs."""
+
+    user_id: str
+    email: str
+    name: str | None
+    active: bool
+    sessions: int
+    size_bytes: int
+    last_session_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A row of the audit log."""
+    """A row of the audit log. `user_id` is who did it."""
 
     id: str
     timestamp: datetime
@@ -46,16 +70,27 @@ class Activity:
     correlation_id: str | None
 
 
-TIMES = {"started_at", "ended_at", "timestamp"}
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A URL that needs no token, and when it expires. `id` is how the audit log calls it."""
+
+    url: str
+    expires_at: datetime
+    id: str
+
+
+TIMES = {"started_at", "ended_at", "timestamp", "last_session_at", "expires_at"}
 
 
 def parse_row(kind: type[Row], row: Mapping[str, Any]) -> Row:
     """Parse the JSON of a row; fields that a newer server adds are ignored. Raises Damaged."""
     try:
-        return kind(**{field.name: _value(field.name, row[field.name]) for field in fields(kind)})
+        return kind(**{field.name: _parse_value(field.name, row[field.name]) for field in fields(kind)})
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"The server's answer has a row that is none: {error!r}.") from error
 
 
-def _value(name: str, value: Any) -> Any:
-    return datetime.fromisoformat(value) if name in TIMES and value is not None else value
+def _parse_value(name: str, value: Any) -> Any:
+    if name in TIMES and value is not None:
+        return datetime.fromisoformat(value)
+    return tuple(value) if name == "models" else value

@@ -27,7 +27,7 @@ def test_help_is_a_text_that_a_person_understands(tmp_path: Path, command: list[
 
 def test_the_commands_are_described_in_whole_sentences(tmp_path: Path) -> None:
     commands = run("--help", cwd=tmp_path).stdout.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 10
+    assert len(commands) == 14
     assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
 
 

@@ -1,30 +1,78 @@
-"""`session-export users`: the catalog's users."""
+"""`session-export users`: list them, and import them."""
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from service.cli.configuration import config_option, operator_errors
+from service.cli.connection import Connection, connection_options, optional_connection_options
+from service.cli.exit_codes import IMPORTING, SHOWING, exit_codes_help
+from service.cli.options import JSON, LIMIT
+
+if TYPE_CHECKING:
+    from service.cli.output import Output
+    from service.client import Client
 
 
 @click.group()
 def users() -> None:
-    """Manage the catalog's users."""
+    """List and import the catalog's users."""
 
 
-@users.command("import")
+@users.command("list", epilog=exit_codes_help(SHOWING))
+@connection_options
+@click.option("--match", "-q", "text", metavar="TEXT", help="Those with that text in their id, e-mail or name.")
+@JSON
+@LIMIT
+def list_users(connection: Connection, text: str | None, as_json: bool, limit: int | None) -> None:
+    """List the users by e-mail, with how many sessions they have."""
+    from service.cli.tables import USERS  # noqa: PLC0415
+
+    async def work(client: "Client", output: "Output") -> int:
+        async with aclosing(client.users(text)) as rows:
+            await output.rows(rows, None if as_json else USERS, limit)
+        return 0
+
+    connection.run(work)
+
+
+@users.command("import", epilog=exit_codes_help(IMPORTING))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@config_option("As for serve.")
-def import_users(file: Path, config: Path | None) -> None:
+@optional_connection_options
+@config_option("Without --url: the configuration that names the catalog, as for serve.")
+def import_users(file: Path, connection: Connection | None, config: Path | None) -> None:
     """Add users from a CSV FILE with the header id,email,name.
 
-    A user whose id is in the catalog stays as it is. If one line is wrong, no user is added. The service must not be
-    running on a DuckDB file, which belongs to one process at a time.
+    With --url through a running service. Without it into the catalog that the configuration names; the service must not
+    be running on a DuckDB file, which belongs to one process at a time.
+
+    A user whose id is known already stays as it is. If one line is wrong, no user is added.
     """
-    from service.cli.user_import import import_file  # noqa: PLC0415
+    from service.cli.user_file import read_users  # noqa: PLC0415
+
+    if connection is None:
+        with operator_errors():
+            _import_into_catalog(file, config)
+        return
+    from service.cli.user_upload import UserUpload  # noqa: PLC0415
+
+    read = read_users(file)
+
+    async def work(client: "Client", output: "Output") -> int:
+        added, present = await UserUpload(client, file, output).run(read)
+        output.line(f"{added} added, {present} already there")
+        return 0
+
+    connection.run(work)
+
+
+def _import_into_catalog(file: Path, config: Path | None) -> None:
+    from service.cli import user_import  # noqa: PLC0415
+    from service.cli.user_file import read_users  # noqa: PLC0415
     from service.config import load_settings  # noqa: PLC0415
 
-    with operator_errors():
-        added, present = asyncio.run(import_file(file, load_settings(config)))
-        click.echo(f"{added} added, {present} already there")
+    added, present = asyncio.run(user_import.import_users(read_users(file), load_settings(config)))
+    click.echo(f"{added} added, {present} already there")
