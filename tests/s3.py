@@ -14,14 +14,14 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret", "
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Its URL. It has no bucket yet, and takes any credentials."""
+def s3_server(**environ: str) -> Iterator[str]:
+    """Its URL. It has no bucket yet, and takes any credentials unless `environ` says otherwise."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | CREDENTIALS,
+        env=os.environ | CREDENTIALS | environ,
     )
     try:
         while not _listens(port):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 from xml.etree import ElementTree as ET
 
 import obstore
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Seconds and attempts. An object that is read in blocks takes far less; without limits a call could take minutes.
 CONNECT, READ, WHOLE, RETRYING = 3, 5, 20, 10
+READ_PAGE = 3  # of a listing
 RETRIES = 3
 IMPATIENT = 1.5  # seconds that the readiness check waits
 CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore refreshes them itself, well before they expire
@@ -65,7 +66,7 @@ class Bucket:
         self._url = _bucket_url(name, endpoint or f"https://s3.{self._region}.amazonaws.com", path_style)
         self._session = session
         retries = Retry(RETRIES, redirect=False, backoff_factor=0.1, backoff_max=2, status_forcelist=RETRIED)
-        self._http = PoolManager(maxsize=connections, timeout=Timeout(connect=CONNECT, read=READ), retries=retries)
+        self._http = PoolManager(maxsize=connections, timeout=Timeout(connect=CONNECT, read=READ_PAGE), retries=retries)
         self._objects = S3Store(
             name,
             endpoint=self._url,  # taken as it is when it is that of a virtual host
@@ -114,11 +115,6 @@ class Bucket:
             raise Truncated(name)
         return data
 
-    def stat(self, key: str) -> Stat:
-        """Raises NotFound."""
-        with _store_errors(None):
-            return _stat(obstore.head(self._objects, key))
-
     def pages(self, prefix: str) -> Iterator[Page]:
         """All keys right under the prefix, which is empty or ends with a slash."""
         following: str | None = ""
@@ -138,7 +134,9 @@ class Bucket:
     def _list(self, parameters: dict[str, str], **options: Any) -> Page:
         """One ListObjectsV2."""
         parameters |= {"list-type": "2", "delimiter": "/", "encoding-type": "url"}
-        request = AWSRequest("GET", self._url, params=parameters)
+        # Encoded and sorted as it is signed: botocore would send a space as +, and sign it as %20.
+        query = urlencode(sorted(parameters.items()), safe="-_.~", quote_via=quote)
+        request = AWSRequest("GET", f"{self._url}?{query}")
         try:
             S3SigV4Auth(self._frozen_credentials(), "s3", self._region).add_auth(request)
             prepared = request.prepare()
