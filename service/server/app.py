@@ -1,4 +1,4 @@
-"""The application: the one place where parts are made, joined and closed again."""
+"""The application: the one place where the parts are created, connected and closed."""
 
 import asyncio
 import contextlib
@@ -67,8 +67,8 @@ log = logging.getLogger(__name__)
 def build_app(settings: Settings) -> web.Application:
     """The application for these settings; nothing is opened before it starts up.
 
-    Raises ConfigError when nobody could call it. Starting it up raises CatalogUnusable, and ConfigError when a file
-    of keys cannot be used.
+    Raises ConfigError if nobody could authenticate. Starting the application raises CatalogUnusable, and ConfigError if
+    a key file cannot be used.
     """
     proxies = Proxies(settings.server.trusted_proxies, settings.server.forwarded_header)
     metrics = None if settings.metrics.port is None else Metrics()
@@ -91,7 +91,7 @@ def build_app(settings: Settings) -> web.Application:
     if settings.console.enabled:
         Console().add_routes(app.router)
     app.on_response_prepare.append(on_prepare)
-    # Closed in the opposite order.
+    # Closed in reverse order.
     app.cleanup_ctx.extend([_pools, _authentication, _catalog, _sessions, _metrics, _progress])
     app.on_shutdown.append(_stop)
     return app
@@ -145,7 +145,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
     beating.cancel()
     if pending := await replica.write_pending():
         log.error("outcomes not in the audit log, they will be written as interrupted: %d", pending)
-    with contextlib.suppress(CatalogError):  # then this replica is dead in half a minute
+    with contextlib.suppress(CatalogError):  # else the other replicas count this one as dead in half a minute
         await replica.leave()
     database.close()
 
@@ -197,7 +197,7 @@ async def _metrics(app: web.Application) -> AsyncIterator[None]:
         yield
         return
     watch_parts(metrics, app)
-    watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(app[READINESS].watch())]
+    watching = [asyncio.create_task(metrics.measure_lag()), asyncio.create_task(app[READINESS].watch())]
     async with served(metrics, settings.host, settings.port) as url:
         log.info("metrics at %s", url)
         yield

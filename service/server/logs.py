@@ -1,7 +1,7 @@
-"""The log: one line an event, to standard error, as readable text or as JSON, with times in UTC.
+"""The log: one line for each event, to standard error, as text or as JSON, with times in UTC.
 
-Rules this module keeps: nothing from outside can break or forge a line, since control characters are escaped; and
-every line that is written for a request has its id, also where the code that writes it knows of no request.
+Input cannot break or forge a line, since control characters are escaped. Every line that is written while a request is
+handled has the request's id, even if the code that writes it knows of no request.
 """
 
 import json
@@ -27,13 +27,13 @@ class TextFormatter(logging.Formatter):
         return _escaped(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
-        """Indented: no line of a traceback, which may quote anything, looks like one of the log."""
+        """Indented, so that no line of a traceback, which may quote input, looks like a line of the log."""
         return "\n".join(f"    {_escaped(line)}" for line in super().formatException(ei).splitlines())
 
 
 class JsonFormatter(logging.Formatter):
-    """An object a line: `time`, `level`, `logger`, `message`, `request_id` where there is one, the `fields` that the
-    event was given, and `error` with a traceback."""
+    """One object for each line: `time`, `level`, `logger`, `message`, `request_id` if there is one, the `fields` of the
+    event, and `error` with a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -51,12 +51,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(form: LogFormat = LogFormat.TEXT, level: LogLevel = LogLevel.INFO) -> None:
-    """Send everything from this level on to standard error."""
+    """Log everything from this level up to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form is LogFormat.JSON else TextFormatter())
     handler.addFilter(_with_request_id)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # asyncio's debug lines say nothing of the service.
+    # asyncio's debug lines are not about the service.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 

@@ -1,7 +1,7 @@
-"""What Prometheus is told: the metrics, and the address of their own where they are fetched.
+"""Metrics for Prometheus, and their own address at which it scrapes them.
 
-Rules this module keeps: labels are bounded, so no user, file, address or request id is one; and what a part counts
-anyway is read when the metrics are fetched, so that counting costs nothing meanwhile.
+Labels are bounded: no user, file, address or request id is one. What a part counts anyway is read when Prometheus
+scrapes, so that it costs nothing in between.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from service import __version__
 from service.catalog.actions import KINDS, OUTCOMES
 from service.pools import Pool
 
-# Upper bounds of the buckets, in seconds, but RATES in bytes a second.
+# Upper bounds of the buckets: of RATES in bytes per second, of all others in seconds.
 REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 FIRST_BYTE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -27,7 +27,7 @@ TRANSFER = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 RATES = (1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 LAG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
-LAG_EVERY = 0.25  # seconds between two looks at the event loop
+LAG_INTERVAL = 0.25  # seconds between two measurements of the event loop
 
 
 class Metrics:
@@ -50,12 +50,12 @@ class Metrics:
         self._lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", LAG)
         build = Gauge("session_export_build_info", "The version that runs.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
-        for kind in KINDS:  # so that a first event is seen as a rise from 0
+        for kind in KINDS:  # Prometheus sees a first event as an increase only from a 0 that it has scraped
             for outcome in OUTCOMES:
                 self._transfers.labels(kind, outcome.value)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered. `route` is the route's pattern."""
+        """A response ended. `route` is the route's pattern."""
         self._requests.labels(route, status).observe(seconds)
 
     def transfer(self, kind: str, outcome: str, seconds: float, first_byte: float | None, bytes_sent: int) -> None:
@@ -68,7 +68,7 @@ class Metrics:
             self._rate.labels(kind).observe(bytes_sent / seconds)
 
     def pool(self, name: str) -> Callable[[float, float], None]:
-        """For a pool of this name: what it calls with the seconds that a piece of work waited and took."""
+        """The callback for a pool of this name; its arguments are the seconds that a piece of work waited and took."""
         waited, worked = self._waited.labels(name), self._worked.labels(name)
 
         def done(wait_seconds: float, work_seconds: float) -> None:
@@ -78,25 +78,25 @@ class Metrics:
         return done
 
     def watch_pool(self, name: str, pool: Pool) -> None:
-        """How large a pool is and how much of it is in use, when the metrics are fetched."""
+        """Report the size of a pool and how much of it is in use."""
         self.gauge("pool_threads", "Threads of the pool.", lambda: pool.threads, pool=name)
-        self.gauge("pool_busy", "Threads of the pool that work.", lambda: pool.busy, pool=name)
+        self.gauge("pool_busy", "Threads of the pool that are busy.", lambda: pool.busy, pool=name)
         self.gauge("pool_queued", "Work that waits for a thread.", lambda: pool.queued, pool=name)
 
     def gauge(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
-        """A figure that goes up and down, read when the metrics are fetched."""
+        """A value that goes up and down, read when Prometheus scrapes."""
         self._readings.add(Reading(f"session_export_{name}", about, GaugeMetricFamily, read, labels))
 
     def counter(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
-        """A figure that only grows, read when the metrics are fetched."""
+        """A value that only grows, read when Prometheus scrapes."""
         self._readings.add(Reading(f"session_export_{name}", about, CounterMetricFamily, read, labels))
 
-    async def watch_loop(self) -> None:
-        """See how late the event loop is, until cancelled."""
+    async def measure_lag(self) -> None:
+        """Measure how late the event loop is, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LAG_EVERY
-            await asyncio.sleep(LAG_EVERY)
+            due = loop.time() + LAG_INTERVAL
+            await asyncio.sleep(LAG_INTERVAL)
             self._lag.observe(max(loop.time() - due, 0))
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
@@ -108,7 +108,7 @@ METRICS = web.AppKey[Metrics | None]("metrics")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A figure that a part keeps, and how it is called."""
+    """A value that another part counts, with its name in the metrics."""
 
     name: str
     about: str
@@ -118,7 +118,7 @@ class Reading:
 
 
 class Readings(Collector):
-    """The figures that are read when the metrics are fetched."""
+    """The values that are read when Prometheus scrapes."""
 
     def __init__(self) -> None:
         self._readings: dict[str, list[Reading]] = {}
@@ -127,7 +127,7 @@ class Readings(Collector):
         self._readings.setdefault(reading.name, []).append(reading)
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """A family a name."""
+        """One family for each name."""
         for name, readings in self._readings.items():
             family = readings[0].family(name, readings[0].about, labels=list(readings[0].labels))
             for reading in readings:
@@ -137,7 +137,7 @@ class Readings(Collector):
 
 @asynccontextmanager
 async def served(metrics: Metrics, host: str, port: int) -> AsyncIterator[str]:
-    """GET /metrics at this address while the block runs; its URL. Raises OSError when the address cannot be had."""
+    """Serve GET /metrics at this address during the block; yields the URL. Raises OSError if the address is in use."""
     app = web.Application()
     app.router.add_get("/metrics", make_aiohttp_handler(metrics.registry))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -1,4 +1,4 @@
-"""What the parts count anyway, under the names that the metrics give it."""
+"""What the parts count anyway, as metrics."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from service.transfers.transfer import TRANSFERS
 
 
 def watch_parts(metrics: Metrics, app: web.Application) -> None:
-    """Read them whenever the metrics are fetched."""
+    """Register the values; they are read when Prometheus scrapes."""
     admission, audit, sessions, transfers = app[ADMISSION], app[AUDIT], app[SESSIONS], app[TRANSFERS]
     answering = app[READINESS].answers
     for part in app[READINESS].parts:

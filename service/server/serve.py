@@ -1,4 +1,4 @@
-"""How the application is served: the address, and how it stops."""
+"""Serving the application: listening, signals, and the orderly stop."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ from service.config import Settings
 from service.http.protocol import Runner
 from service.server.app import build_app
 from service.server.descriptors import descriptors_needed, raise_descriptors, room_for_connections
-from service.server.reload import Look, Reload, look_at
-from service.server.startup import say_what_is_on
+from service.server.reload import FileStamps, Reload, stamp_files
+from service.server.startup import log_startup_summary
 from service.store import StoreUnavailable
 from service.transfers.transfer import TRANSFERS
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024  # connections that wait for the loop; it takes them all in at once, beyond those that it has
+BACKLOG = 1024  # connections that wait to be accepted; the event loop then accepts all of them at once
 
 
 async def serve(
@@ -32,18 +32,20 @@ async def serve(
     on_ready: Callable[[str], None] = lambda url: None,
     *,
     config: Path | None = None,
-    looked: Look | None = None,
+    stamps: FileStamps | None = None,
     reloading: bool = True,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends it at once, with the audit rows written. `on_ready` gets the
-    URL once it listens. `config`: the file that the settings came from, read again on SIGHUP and when it has changed
-    since `looked`, which is of before it was read; without `reloading` nothing is read again, and SIGHUP ends it too.
+    """Serve until SIGTERM or SIGINT. A second signal breaks off running transfers; their audit rows are still written.
+
+    `on_ready` gets the URL once the service listens. `config` is the file of the settings, and `stamps` is of the time
+    before it was read: it is read again on SIGHUP, and when it has changed since. Without `reloading` it is never read
+    again, and SIGHUP stops the service.
 
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
     app = build_app(settings)
-    stopping, hung_up = _signals(app, reloading=reloading)
-    looked = look_at(config, settings) | (looked or {})
+    stopping, reload_requested = _signals(app, reloading=reloading)
+    stamps = stamp_files(config, settings) | (stamps or {})
     descriptors = raise_descriptors(descriptors_needed(settings))
     connections = room_for_connections(descriptors, settings.server.max_connections)
     runner = Runner(app, max_connections=connections, idle_timeout=settings.server.idle_timeout)
@@ -53,15 +55,15 @@ async def serve(
             site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=min(connections, BACKLOG))
             await site.start()
             url = _url(runner)
-            say_what_is_on(settings, url, descriptors)
+            log_startup_summary(settings, url, descriptors)
             await _check_store(app, settings)
             await _log_unassigned(app)
             on_ready(url)
-            gc.freeze()  # what is there now stays, so no full collection, which stops all threads, looks at it again
-            reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], looked)
-            async with reload.watching(hung_up) if reloading else contextlib.nullcontext():
+            gc.freeze()  # these objects stay: spare them in full collections, which stop all threads
+            reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], stamps)
+            async with reload.watching(reload_requested) if reloading else contextlib.nullcontext():
                 await stopping.wait()
-            # Still listening: who comes now is told so, with a 503.
+            # Still listening: new requests get a 503.
             await app[TRANSFERS].stop(settings.server.shutdown_timeout)
     finally:
         await runner.cleanup()
@@ -69,26 +71,24 @@ async def serve(
 
 
 def _signals(app: web.Application, *, reloading: bool) -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by SIGTERM and SIGINT, and by SIGHUP, from now on: one that comes during the start is not lost, and does not
-    end the process in the middle of it.
-
-    Without `reloading` SIGHUP stops too.
+    """Events for a stop (SIGTERM, SIGINT) and a reload (SIGHUP). They are set from now on, so a signal during the start
+    is neither lost nor ends the process in the middle of it. Without `reloading` SIGHUP means a stop too.
     """
-    stopping, hung_up = asyncio.Event(), asyncio.Event()
+    stopping, reload_requested = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         if not stopping.is_set():
-            log.info("told to stop: letting running transfers end")
+            log.info("stopping: letting running transfers end")
             stopping.set()
         elif TRANSFERS in app:
-            log.warning("told to stop again: not waiting for running transfers")
+            log.warning("stopping at once: not waiting for running transfers")
             app[TRANSFERS].hurry()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, hung_up.set if reloading else on_signal)
-    return stopping, hung_up
+    loop.add_signal_handler(signal.SIGHUP, reload_requested.set if reloading else on_signal)
+    return stopping, reload_requested
 
 
 def _url(runner: Runner) -> str:

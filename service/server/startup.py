@@ -1,5 +1,7 @@
-"""The first lines of the log: what is on, and aloud what an operator may not have meant. Which ways to authenticate are
-on is said by those themselves, as they can change while the service runs."""
+"""The startup summary in the log: the settings in effect, and warnings of those that may be a mistake.
+
+Authentication logs its own summary, as a reload can change it.
+"""
 
 import ipaddress
 import logging
@@ -17,23 +19,23 @@ from service.store import BucketRoot
 log = logging.getLogger(__name__)
 
 MOUNTS = Path("/proc/self/mountinfo")
-# File systems on which a lock or fsync may mean less than DuckDB and "no row, no bytes" need.
-NETWORK = re.compile(
+# File systems whose locks and fsync may not give what DuckDB and "no row, no bytes" rely on.
+NETWORK_FILE_SYSTEM = re.compile(
     r"nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|lustre|beegfs|glusterfs|gpfs|"
     r"fuse\.(sshfs|s3fs|goofys|rclone|gcsfuse|glusterfs|ceph|juicefs|mount-s3|blobfuse2?)"
 )
 
 
-def say_what_is_on(settings: Settings, url: str, descriptors: int) -> None:
-    """Tell it to the log. `descriptors` is how many this process may have open."""
-    for line in what_is_on(settings, url):
+def log_startup_summary(settings: Settings, url: str, descriptors: int) -> None:
+    """`descriptors` is how many files this process may have open."""
+    for line in startup_summary(settings, url):
         log.info("%s", line)
-    for warning in dangers(settings, descriptors, MOUNTS.read_text() if MOUNTS.exists() else ""):
+    for warning in startup_warnings(settings, descriptors, MOUNTS.read_text() if MOUNTS.exists() else ""):
         log.warning("%s", warning)
 
 
-def what_is_on(settings: Settings, url: str) -> Iterator[str]:
-    """A line for each thing that an operator looks for first."""
+def startup_summary(settings: Settings, url: str) -> Iterator[str]:
+    """One line each for address, storage, catalog, limits and proxies."""
     server, storage, catalog, exports = settings.server, settings.storage, settings.catalog, settings.exports
     yield f"Session Export {__version__} listening on {url}"
     yield f"session root {storage.root}, layouts {', '.join(storage.layouts)}; {storage.threads} threads for files"
@@ -49,18 +51,17 @@ def what_is_on(settings: Settings, url: str) -> Iterator[str]:
         yield f"catalog {catalog.shown}: {catalog.threads} threads, at most {catalog.memory_limit} of memory"
     yield (
         f"limits: {exports.max_concurrent} exports at once, {exports.max_per_caller} of one caller, others wait "
-        f"{exports.queue_timeout:g} s; a client that "
-        f"takes no byte for {exports.stall_timeout:g} s is cut off; transfers get {server.shutdown_timeout:g} s to end "
-        f"when the service stops; {server.max_connections} connections at once, each closed when it was idle for "
-        f"{server.idle_timeout:g} s"
+        f"{exports.queue_timeout:g} s; a client that takes no byte for {exports.stall_timeout:g} s is disconnected; "
+        f"transfers get {server.shutdown_timeout:g} s to end when the service stops; {server.max_connections} "
+        f"connections at once, each closed after it was idle for {server.idle_timeout:g} s"
     )
     proxies = Proxies(server.trusted_proxies, server.forwarded_header)
-    yield f"addresses that proxies hand on (server.trusted_proxies): {proxies}"
+    yield f"client addresses from proxies (server.trusted_proxies): {proxies}"
 
 
-def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
-    """What may not have been meant, with what to do. `descriptors` is how many this process may have open; `mounts`
-    is the text of /proc/self/mountinfo (proc(5))."""
+def startup_warnings(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
+    """Settings that may be a mistake, with the remedy. `descriptors` is how many files this process may have open;
+    `mounts` is the text of /proc/self/mountinfo (proc(5))."""
     if not is_loopback(settings.server.host) and not settings.server.trusted_proxies:
         yield (
             f"server.host is {settings.server.host}: other machines can connect, and tokens and sessions cross the "
@@ -75,10 +76,10 @@ def dangers(settings: Settings, descriptors: int, mounts: str) -> Iterator[str]:
     if settings.metrics.port is not None and not is_loopback(settings.metrics.host):
         yield f"metrics.host is {settings.metrics.host}: the metrics need no token, so let only Prometheus reach them"
     kind = file_system(settings.catalog.file, mounts) if settings.catalog.file else ""
-    if NETWORK.fullmatch(kind):
+    if NETWORK_FILE_SYSTEM.fullmatch(kind):
         yield (
             f"catalog.url is on a network file system ({kind}): two servers may open it at once, and an audit row may "
-            "not be on disk when it is said to be; put it on a local disk"
+            "not be on disk when the service relies on it; put it on a local disk"
         )
     if descriptors < (needed := descriptors_needed(settings)):
         connections = settings.server.max_connections
@@ -109,6 +110,6 @@ def file_system(path: Path, mounts: str) -> str:
     for line in mounts.splitlines():
         fields, _, more = line.partition(" - ")
         point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
-        if path.is_relative_to(point) and len(point.parts) >= longest:  # the later of two on one point covers it
+        if path.is_relative_to(point) and len(point.parts) >= longest:  # the later of two mounts counts
             kind, longest = more.split()[0], len(point.parts)
     return kind

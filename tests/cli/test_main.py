@@ -100,7 +100,7 @@ def test_serve_whose_metrics_port_is_taken_says_so_in_one_line(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-def test_serve_logs_as_it_is_configured_and_says_what_is_on(tmp_path: Path) -> None:
+def test_serve_logs_as_it_is_configured_and_says_startup_summary(tmp_path: Path) -> None:
     configure(tmp_path, logging={"format": "json"}, metrics={"port": 0}, server={"host": "0.0.0.0", "port": 0})
     with running("serve", cwd=tmp_path, until="server.host is 0.0.0.0") as (_, lines):
         said = [json.loads(line) for line in lines]

@@ -45,7 +45,7 @@ async def test_what_is_unexpected_is_a_500_without_its_cause_which_the_log_has(
     def fail(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr("service.sessions.sessions.user_directories", fail)
+    monkeypatch.setattr("service.sessions.folders.user_directories", fail)
     answer = await service.get("u-1/sessions", headers={"X-Request-ID": "find-me"})
     assert_problem(answer, 500)
     assert b"secret" not in answer.body

@@ -335,7 +335,7 @@ async def test_what_is_unexpected_has_its_traceback_under_the_requests_id(
     def fail(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr("service.sessions.sessions.user_directories", fail)
+    monkeypatch.setattr("service.sessions.folders.user_directories", fail)
     await service.get("u-1/sessions", headers={"X-Request-ID": "find-me"})
     (line,) = [line for line in written.lines if line["level"] == "error"]
     assert line["request_id"] == "find-me"

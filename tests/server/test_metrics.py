@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.parts import FILES_POOL
 from service.config import Exports, Metrics, Server
-from service.server.metrics import LAG_EVERY, METRICS
+from service.server.metrics import LAG_INTERVAL, METRICS
 from service.server.metrics import Metrics as Measured
 from tests.world import PLAIN, World, noise
 
@@ -232,10 +232,10 @@ async def test_catalog_queries_and_audit_rows_that_fail_are_counted(
 async def test_a_loop_that_was_held_up_is_seen(measured: World, caplog: pytest.LogCaptureFixture) -> None:
     held_up = threading.Event()
     while True:  # until the loop's watch happened to be due
-        held_up.wait(2 * LAG_EVERY)
+        held_up.wait(2 * LAG_INTERVAL)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        if (await fetched(measured, caplog))["session_export_event_loop_lag_seconds_sum"][()] > LAG_EVERY / 2:
+        if (await fetched(measured, caplog))["session_export_event_loop_lag_seconds_sum"][()] > LAG_INTERVAL / 2:
             break
 
 

@@ -19,7 +19,7 @@ from service.api.parts import CONFIG_POOL
 from service.auth import AUTHENTICATION
 from service.config import ConfigError, Settings, load_settings
 from service.server import reload as reload_module
-from service.server.reload import Reload, Use, look_at
+from service.server.reload import Apply, Reload, stamp_files
 from tests.command import configure, run, running
 from tests.issuer import SECRET, ec_key, jwk, jwks, jwt_settings, key_server, sign
 from tests.world import ADMIN, World, noise, token
@@ -43,8 +43,8 @@ class Reloaded:
     def reload(self) -> Reload:
         return self.reload_with(self.service.app[AUTHENTICATION].use)
 
-    def reload_with(self, use: Use) -> Reload:
-        return Reload(load_settings(None, {}), self.file, use, self.service.app[CONFIG_POOL], look_at(self.file))
+    def reload_with(self, use: Apply) -> Reload:
+        return Reload(load_settings(None, {}), self.file, use, self.service.app[CONFIG_POOL], stamp_files(self.file))
 
     async def status(self, token: str) -> int:
         return int((await self.service.get(PATH, token=token)).status)
@@ -85,7 +85,7 @@ async def test_a_file_that_is_being_written_is_read_once_it_stands_still(
         seen.append(next(looks, (3, 30, 0)))
         return seen[-1]
 
-    monkeypatch.setattr(reload_module, "_look_at", look)
+    monkeypatch.setattr(reload_module, "_stamp", look)
     at_reading: list[list[object]] = []
 
     async def use(_settings: Settings) -> None:
@@ -147,7 +147,7 @@ async def test_even_what_nobody_thought_of_keeps_who_may_call_and_the_watch_goes
     reloaded.write(tokens(ADMIN))
     async with reloaded.reload.watching(asyncio.Event(), 0.01):
         reloaded.file.write_text("[" * 5000)  # the parser's recursion has an end
-        await reloaded.until("for a reason that nobody thought of")
+        await reloaded.until("unexpected error")
         assert "STAYS AS IT WAS" in reloaded.caplog.text
         assert await reloaded.status(ADMIN) == 200
         reloaded.write(tokens("new-token"))
@@ -185,7 +185,7 @@ async def test_what_failed_for_a_passing_reason_is_tried_again_and_told_once(
         return load_settings(file)
 
     monkeypatch.setattr(reload_module, "load_settings", load)
-    monkeypatch.setattr(reload_module, "RETRY", 0.01)
+    monkeypatch.setattr(reload_module, "RETRY_INTERVAL", 0.01)
     reloaded.write(tokens(ADMIN))
     async with reloaded.reload.watching(asyncio.Event(), 0.005):
         reloaded.write(tokens("new-token"))
@@ -212,7 +212,7 @@ async def test_a_broken_file_is_not_read_again_with_each_look(
     reloaded.file.write_text("auth: {tokens: [")
     reload = reloaded.reload
     monkeypatch.setattr(reload_module, "load_settings", load)
-    monkeypatch.setattr(reload_module, "_look_at", look)
+    monkeypatch.setattr(reload_module, "_stamp", look)
     async with reload.watching(asyncio.Event(), 0.001):
         while len(looks) < 10:
             await asyncio.sleep(0.001)
@@ -233,7 +233,7 @@ async def test_a_file_that_is_removed_changes_nothing_and_the_watch_goes_on(relo
 async def test_what_needs_a_restart_is_named(reloaded: Reloaded) -> None:
     reloaded.write(tokens(ADMIN), server={"port": 9999}, exports={"max_concurrent": 3})
     await reloaded.reload.read()
-    assert "changed, but taken over by a restart only: server, exports" in reloaded.caplog.text
+    assert "changed, but not in effect until a restart: server, exports" in reloaded.caplog.text
 
 
 async def test_other_ways_come_and_go_too(reloaded: Reloaded, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def starting(directory: Path) -> AsyncIterator[tuple[Service, asyncio.Task
 async def test_sigterm_during_the_start_ends_it_in_order(tmp_path: Path) -> None:
     async with starting(tmp_path) as (service, start, go_on):
         service.send_signal(signal.SIGTERM)
-        await service.says("told to stop")
+        await service.says("stopping:")
         service.send_signal(signal.SIGTERM)
         go_on.set()
         with pytest.raises(RuntimeError, match="ended without saying 'listening"):

@@ -8,7 +8,7 @@ import pytest
 
 from service.config import Catalog, Exports, Metrics, Server, Settings
 from service.server.descriptors import descriptors_needed, descriptors_of_an_export
-from service.server.startup import dangers, file_system, is_loopback, what_is_on
+from service.server.startup import file_system, is_loopback, startup_summary, startup_warnings
 from tests.world import World
 
 ENOUGH = 100_000
@@ -24,11 +24,11 @@ MOUNTS = r"""
 
 
 def told(descriptors: int = ENOUGH, mounts: str = MOUNTS, **sections: Any) -> list[str]:
-    return list(dangers(Settings(**sections), descriptors, mounts))
+    return list(startup_warnings(Settings(**sections), descriptors, mounts))
 
 
-def test_the_start_names_what_is_on(world: World) -> None:
-    lines = "\n".join(what_is_on(world.settings, "http://127.0.0.1:8080"))
+def test_the_startup_summary_names_what_is_in_effect(world: World) -> None:
+    lines = "\n".join(startup_summary(world.settings, "http://127.0.0.1:8080"))
     for words in (
         "Session Export 0.",
         "listening on http://127.0.0.1:8080",
@@ -36,7 +36,7 @@ def test_the_start_names_what_is_on(world: World) -> None:
         "layouts {email_local}, {user_id}",
         f"catalog {world.catalog}",
         "32 exports at once, 8 of one caller",
-        "1000 connections at once, each closed when it was idle for 75 s",
+        "1000 connections at once, each closed after it was idle for 75 s",
         "(server.trusted_proxies): off",
     ):
         assert words in lines

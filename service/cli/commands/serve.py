@@ -18,11 +18,11 @@ def serve(config: Path | None) -> None:
     """
     from service.config import load_settings  # noqa: PLC0415
     from service.server.logs import set_up_logging  # noqa: PLC0415
-    from service.server.reload import look_at  # noqa: PLC0415
+    from service.server.reload import stamp_files  # noqa: PLC0415
     from service.server.serve import serve as run  # noqa: PLC0415
 
     with operator_errors():
-        looked = look_at(config)
+        stamps = stamp_files(config)
         settings = load_settings(config)
         set_up_logging(settings.logging.format, settings.logging.level)
-        asyncio.run(run(settings, config=config, looked=looked))
+        asyncio.run(run(settings, config=config, stamps=stamps))
