@@ -6,6 +6,7 @@ once the pool is full. A pool here runs one kind of work, which never waits for 
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -65,7 +66,9 @@ class Pool:
 
         Cancelling the future takes the work back only while no thread has begun it.
         """
-        return asyncio.wrap_future(self.executor.submit(function, *args, **kwargs))
+        # With the caller's context, as asyncio.to_thread does: log lines of the thread have the request's id.
+        context = contextvars.copy_context()
+        return asyncio.wrap_future(self.executor.submit(lambda: context.run(function, *args, **kwargs)))
 
     async def run_to_end(
         self, function: Callable[P, T], give_back: Callable[[T], object], *args: P.args, **kwargs: P.kwargs
