@@ -84,8 +84,8 @@ def test_what_is_no_danger_is_not_told(sections: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("exports", "needed", "room"),
     [
-        (Exports(max_concurrent=8, threads=4), 256 + 100 * 4, 99),  # what the connections need is more
-        (Exports(max_concurrent=256, threads=4), 256 + 256 * 10, 100),
+        (Exports(max_concurrent=2, threads=4), 256 + 100 * 4, 99),  # what the connections need is more
+        (Exports(max_concurrent=256, threads=4), 256 + 256 * 64, 100),
     ],
 )
 def test_fewer_descriptors_than_are_needed_are_told(exports: Exports, needed: int, room: int) -> None:
