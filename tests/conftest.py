@@ -1,5 +1,6 @@
 """Fixtures: few, and real. What each run has in common."""
 
+import os
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
@@ -31,10 +32,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_configure() -> None:
-    """Let Ctrl-C reach the commands under test: a child inherits an ignored SIGINT, as `nohup` and `&` leave it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Give children what they need, whatever the environment: Ctrl-C, and compiled modules.
+
+    A child inherits an ignored SIGINT, as `nohup` and `&` leave it. Without compiled modules each start of the command,
+    of some hundred, compiles the whole service; where they may not lie in the tree, they lie in pytest's cache.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.rootpath / ".pytest_cache" / "bytecode"))
 
 
 @pytest.fixture(scope="session")

