@@ -216,7 +216,7 @@ async def test_a_client_that_crawls_is_not_cut_off(world: World, path: str) -> N
 async def test_the_outcome_is_written_though_the_handler_is_cancelled_twice(
     service: World, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """Once because the client disconnected, and again, because the server stops, while its row is on its way to the disk."""
+    """Once because the client disconnected, and again because the server stops, while its row is being written."""
     service.file("a.jsonl", noise(BIG))
     release, written = threading.Event(), asyncio.Event()
     ended = Transfer.ended
