@@ -70,12 +70,15 @@ TOTALS = """
 """
 
 DAYS = f"""
-    SELECT CAST(CAST({TIME_KEY} AS DATE) AS VARCHAR) AS day, primary_model AS model, count(*) AS sessions,
-           count(CASE WHEN tool_errors > 0 THEN 1 END) AS with_errors
-    FROM ({{sessions}}) AS sessions
-    WHERE {{condition}}
-    GROUP BY 1, 2
-    ORDER BY 1, 2
+    SELECT CAST(counted.day AS VARCHAR) AS day, model, sessions, with_errors
+    FROM (
+        SELECT CAST({TIME_KEY} AS DATE) AS day, primary_model AS model, count(*) AS sessions,
+               count(CASE WHEN tool_errors > 0 THEN 1 END) AS with_errors
+        FROM ({{sessions}}) AS sessions
+        WHERE {{condition}}
+        GROUP BY 1, 2
+    ) AS counted
+    ORDER BY counted.day, model
 """
 
 

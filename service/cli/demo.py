@@ -95,7 +95,7 @@ Ready. Paste these into another terminal (Ctrl-C here ends the demo):
   # export with the client, which verifies the archive while it is written
   SESSION_EXPORT_TOKEN=$TOKEN {program} export --url {url} --user {user} --to exports
 
-The whole API, to read and to try: {url}/docs
+The same in a browser: {url}/ (sign in with the token). The whole API, to read and to try: {url}/docs
 """
 
 
