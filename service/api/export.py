@@ -9,7 +9,7 @@ from aiohttp import web
 from service.api.archive import ArchiveQuery, Export, head_archive, plan_archive, reject_http_1_0, send_archive
 from service.api.parts import SESSIONS
 from service.api.selection import OneUsersSelectionQuery
-from service.archive import Archive, Folder, Origin, Part, Source
+from service.archive import Archive, Folder, Origin, Part, Source, without_reserved_name
 from service.catalog.actions import EXPORT
 from service.http.problems import Problem
 from service.http.query import Flag
@@ -44,9 +44,10 @@ async def _export(request: web.Request, query: ExportQuery, sessions: UserSessio
     if not await sessions.exist():
         raise Problem(HTTPStatus.NOT_FOUND, "The user has no sessions directory.")
     user, selection = sessions.user, query.selection()
-    folders = (Folder("", await sessions.selected(selection), user.id, user.email),)
+    listing = await sessions.selected(selection)
     sessions.close()  # a request that waits for a slot holds none of the descriptors that running exports need
     origin = Origin(selection.params()) if query.manifest else None
+    folders = (Folder("", without_reserved_name(listing) if origin else listing, user.id, user.email),)
     scope = repr((user.id, selection, query.compression, query.manifest))
     resource = f"users/{user.id}/sessions"
     return Export(

@@ -6,6 +6,7 @@ from service.archive.blocks import most_open_files, most_open_folders
 from service.archive.codec import Compression
 from service.archive.folder_names import folder_path
 from service.archive.layout import Layout
+from service.archive.manifest import without_reserved_name
 from service.archive.members import Changed, Source
 from service.archive.part import Part
 from service.archive.plan import Folder, Origin, Plan
@@ -29,4 +30,5 @@ __all__ = [
     "most_open_files",
     "most_open_folders",
     "streamed",
+    "without_reserved_name",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 from service.archive.figures import sha256_of, was_changed
 from service.archive.plan import Folder, Plan
 from service.archive.reports import SKIPPED, Report, json_report, skipped_rows
-from service.store import Skipped
+from service.store import Listing, Skipped
 
 FORMAT = 1
 MANIFEST, MEMBERS, RESULT = "_manifest.json", "_members.jsonl", "_result.json"
@@ -29,6 +29,16 @@ class Written:
     figures: Sequence[bytes | None]
     skipped: Sequence[Skipped]
     replaced: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def without_reserved_name(listing: Listing) -> Listing:
+    """The files of an archive without folders: a session file that has the name of the manifest's list is skipped."""
+    if MEMBERS not in listing.names:
+        return listing
+    others = {*listing.names, *(file.name for file in listing.skipped)} - {MEMBERS}
+    narrowed = listing.narrowed(others)
+    narrowed.skipped.append(Skipped(MEMBERS, "It has the name of the archive's own list of members."))
+    return narrowed
 
 
 def first_reports(plan: Plan) -> list[Report]:

@@ -66,6 +66,16 @@ async def test_a_session_that_was_being_written_is_named(service: World, here: P
     assert (done.code, done.out.splitlines()[1:]) == (3, ["u-1.zip: still being written: b.jsonl"])
 
 
+async def test_a_session_with_the_name_of_the_manifests_list_is_skipped(service: World, here: Path) -> None:
+    for name in ("_members.jsonl", "_result.jsonl", "a.jsonl"):
+        service.file(name, b"{}\n", mtime=1_600_000_000)
+    done = await run("export", "--user", "u-1", "--manifest", cwd=here, url=service.url("/"))
+    reason = "It has the name of the archive's own list of members."
+    assert (done.code, done.err) == (3, f"u-1: skipped _members.jsonl: {reason}\n")
+    done = await run("export", "--user", "u-1", "--into", "one.zip", cwd=here, url=service.url("/"))
+    assert (done.code, done.out.partition(",")[0]) == (0, "one.zip: 3 files"), "in a folder it is like any other"
+
+
 async def test_users_are_exported_into_one_archive(service: World, here: Path) -> None:
     await service.add_users(*(User(f"n-{number}", f"n{number}@example.com", None) for number in range(3)))
     for number in range(3):

@@ -11,6 +11,7 @@ import pytest
 
 from service.cli.transcripts import Writer
 from service.client import BrokenOff, Client, ExportOptions, Progress
+from tests.proxies import needs_nginx, nginx
 from tests.wire import Wire, flipped
 from tests.world import ADMIN, NOISE, World
 
@@ -69,6 +70,22 @@ async def test_an_export_that_breaks_off_20_times_is_that_of_one_request(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x"]
     received = [progress.received for progress in seen]
     assert received == sorted(received), "nothing was received twice"
+
+
+@needs_nginx
+async def test_an_export_that_breaks_off_behind_nginx_is_that_of_one_request(
+    service: World, whole: bytes, tmp_path: Path
+) -> None:
+    """Between the client and nginx."""
+    async with nginx(tmp_path, service.running.port or 0) as url:
+        cuts = iter([len(whole) // 6] * 5)
+        async with (
+            Wire(int(url.rpartition(":")[2]), cuts) as wire,
+            Client(wire.url, ADMIN, sleep=no_wait) as client,
+        ):
+            await client.export("u-1", tmp_path / "out.zip")
+    assert wire.connections == 6
+    assert (tmp_path / "out.zip").read_bytes() == whole
 
 
 async def test_a_later_call_resumes_what_an_earlier_one_left(
