@@ -106,8 +106,9 @@ def test_an_image_gets_nothing_but_what_it_is_built_of() -> None:
     assert {line[1:] for line in lines if line.startswith("!")} == copied
 
 
-def test_the_composition_is_valid() -> None:
-    judged(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose" / "compose.yaml")
+def test_the_compositions_are_valid() -> None:
+    compositions = sorted((DEPLOY / "compose").glob("*.yaml"))
+    judged(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *compositions)
 
 
 def test_the_composition_keeps_the_service_inside() -> None:
