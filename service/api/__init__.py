@@ -1,4 +1,4 @@
 """The API: one module a resource.
 
-A handler reads as its own description: who may, what is asked, what is found, what is answered.
+A handler parses the query, finds the resource, and makes the response. The guard has let the caller in before.
 """

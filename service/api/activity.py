@@ -11,12 +11,12 @@ from service.sessions import UserNotFound
 
 
 async def list_activity(request: web.Request) -> web.Response:
-    """A page of what a user did, newest first. To read it is an access of its own and is written down."""
+    """A page of a user's rows of the audit log, newest first. Reading them is audited."""
     query = PageQuery.of(request)
     user_id = request.match_info["user_id"]
     audit = request.app[AUDIT]
     total = await audit.count(user_id)
-    # Somebody who only has a token acts without being in the catalog; what they did must be found all the same.
+    # A caller with a token need not be in the catalog; their rows must be found all the same.
     if total == 0 and await request.app[USERS].find(user_id) is None:
         raise UserNotFound
     rows = await audit.page(user_id, query.limit, query.offset)

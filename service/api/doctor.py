@@ -1,7 +1,7 @@
-"""GET /api/admin/doctor/...: what `session-export doctor` asks for, to see what proxies on the way make of a response.
+"""GET /api/admin/doctor/...: the responses that `session-export doctor` examines, to find out what proxies do to them.
 
-Streams are sent as an export is (chunked, not to be buffered) and broken off as one is (by raising); a session is
-answered as a download is. None of it holds anybody's data, and nothing of it is audited.
+Streams are sent like an export (chunked, not to be buffered) and broken off like one (by raising). The session is sent
+like a download. None of them has data of users, and none is audited.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from service.http.conditions import Validators, content_range, precondition_resp
 from service.http.query import Query
 from service.http.requests import ACTOR, REQUEST_ID, REQUEST_ID_HEADER, client_of
 
-FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # where proxies say for whom they ask
+FORWARDED = (hdrs.X_FORWARDED_FOR, hdrs.FORWARDED)  # in which proxies name the client
 LINE = b"This is no session data. session-export doctor looks at how it arrives.\n"
 SESSION = b"".join(
     b'{"line": %d, "text": "no session data, only something to ask ranges of"}\n' % n for n in range(500)
 )
 BLOCK = 64 * 1024  # bytes
-FLOOD = 384  # blocks, 24 MiB: more than the kernels on the way hold for a client that does not read
+FLOOD = 384  # blocks, 24 MiB: more than the kernels on the way buffer for a client that does not read
 
 
 class BrokenOnPurpose(Exception):
@@ -31,13 +31,13 @@ class BrokenOnPurpose(Exception):
 
 
 class PauseQuery(Query):
-    """For how many seconds a stream stays silent after its first piece."""
+    """How many seconds the stream pauses after its first piece."""
 
     seconds: float = Field(2, ge=0, le=600)
 
 
 async def echo(request: web.Request) -> web.Response:
-    """How this request arrived: over what, from whom, with which identity headers, and under which id."""
+    """How this request arrived: HTTP version, addresses, identity headers, and request id."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     return web.json_response(
         {
@@ -57,7 +57,7 @@ async def echo(request: web.Request) -> web.Response:
 
 
 async def broken(request: web.Request) -> web.StreamResponse:
-    """A stream that breaks off: whoever takes it for a whole one would take a broken archive for a whole one."""
+    """A stream that breaks off. A client that takes it for complete would take a broken archive for complete."""
     response = _like_an_archive(request)
     await response.prepare(request)
     await response.write(LINE * 100)
@@ -65,11 +65,11 @@ async def broken(request: web.Request) -> web.StreamResponse:
 
 
 async def paused(request: web.Request) -> web.StreamResponse:
-    """A piece, silence, and another piece."""
+    """A piece, a pause, and another piece."""
     pause = PauseQuery.of(request)
     response = _like_an_archive(request)
     await response.prepare(request)
-    await response.write(LINE)  # so little that a buffer would not be full of it
+    await response.write(LINE)  # too little to fill a buffer
     await asyncio.sleep(pause.seconds)
     await response.write(LINE)
     await response.write_eof()
@@ -77,8 +77,8 @@ async def paused(request: web.Request) -> web.StreamResponse:
 
 
 async def flood(request: web.Request) -> web.StreamResponse:
-    """Sent as fast as it is taken; each block is a line with the milliseconds since the first one. They tell a client
-    that did not read at first how much somebody on the way took meanwhile."""
+    """Sent as fast as possible. Each block is a line with the milliseconds since the first one: they tell a client that
+    did not read at first how much a proxy read in the meantime."""
     response = _like_an_archive(request)
     await response.prepare(request)
     if request.transport is not None:
@@ -106,7 +106,7 @@ async def session(request: web.Request) -> web.Response:
 
 
 def _like_an_archive(request: web.Request) -> web.StreamResponse:
-    """Over HTTP/1.0 as well, where a real export is refused: so that the harm can be shown."""
+    """Sent over HTTP/1.0 too, where an export is rejected, so that the doctor can show the harm."""
     response = web.StreamResponse(
         headers={
             hdrs.CONTENT_TYPE: "application/zip",

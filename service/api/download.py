@@ -17,7 +17,7 @@ from service.transfers.volume import Volume
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """A session file as it is, or the range of it that is asked for."""
+    """A session file, or the range of it that the request asks for."""
     async with open_session_file(request) as (sessions, file):
         validators = Validators.of(file.size, file.mtime_ns, file.identity)
         if not_modified := precondition_response(request, validators):
@@ -70,5 +70,5 @@ def _record(request: web.Request, sessions: UserSessions, file: OpenFile, wanted
 
 
 def _printable(header: str) -> str:
-    """A header's value as text that JSON can hold, whatever bytes were sent."""
+    """A header's value as text for JSON; bytes that are not UTF-8 are escaped."""
     return header.encode("utf-8", "backslashreplace").decode()

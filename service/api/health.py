@@ -1,4 +1,4 @@
-"""GET /healthz and /readyz: whether the process serves, and whether what it needs answers. Open to anybody."""
+"""GET /healthz and /readyz: whether the process serves, and whether catalog and store answer. Open to everybody."""
 
 from http import HTTPStatus
 
@@ -15,7 +15,7 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200, or 503 naming what does not answer."""
+    """200, or 503 with the names of the parts that do not answer."""
     if request.app[TRANSFERS].stopping:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", headers=RETRY_SOON)
     if silent := await request.app[READINESS].check():

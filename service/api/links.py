@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from service.api.parts import AUDIT, SETTINGS
 from service.catalog.actions import LINK_MADE
-from service.http.body import Body
+from service.http.body import Body, Integer
 from service.http.links import LINKS, PREFIX, Link, NoSuchLink
 from service.http.problems import invalid_member
 from service.http.requests import ACTOR, client_of
@@ -29,7 +29,7 @@ class LinkBody(Body):
     """What to make a link to, and for how many seconds."""
 
     path: Annotated[str, StringConstraints(pattern=TARGET)]
-    expires_in: int = Field(900, ge=1)
+    expires_in: Integer = Field(900, ge=1)
 
 
 async def make_link(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The parts that handlers use, by the keys under which `build_app` puts them into the application."""
+"""The keys of the application's parts that handlers use; `build_app` creates the parts."""
 
 from aiohttp import web
 

@@ -1,7 +1,7 @@
-"""GET /openapi.json, /docs and what that page is made of: the API's reference. Open to anybody; it knows no users.
+"""GET /openapi.json, /docs and the files of that page: the API's reference. Open to everybody; it has no data of users.
 
-The document is `openapi.yaml` beside this file. The page is Swagger UI from a package; it loads nothing from elsewhere,
-and its Content-Security-Policy lets it run, style and call nothing that this service does not serve.
+The document is `openapi.yaml` beside this file. The page is Swagger UI from a package. Its
+Content-Security-Policy allows no script, style or request from or to anywhere but this service.
 """
 
 import json
@@ -33,7 +33,7 @@ PIECE = 64 * 1024  # bytes
 
 
 class Reference:
-    """Reads each file at its first request, and keeps it."""
+    """Reads each file at the first request for it, and keeps it in memory."""
 
     def __init__(self, console: bool) -> None:
         self._console = CONSOLE_LINK if console else b""
@@ -44,7 +44,7 @@ class Reference:
         return web.Response(body=await self._content(request, DOCUMENT), content_type="application/json")
 
     async def page(self, request: web.Request) -> web.Response:
-        """The page that shows the document, and tries its calls."""
+        """The page that shows the document and can send its requests."""
         body = (await self._content(request, PAGE)).replace(CONSOLE_PLACE, self._console)
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PAGE_HEADERS)
 
@@ -70,6 +70,6 @@ def _read(path: Path) -> bytes:
 
 
 async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
-    """Piece by piece: whoever reads slowly, and is nobody in particular, makes no copy of the whole wait in memory."""
+    """Piece by piece, so that a slow client, who may be anybody, does not keep a copy of the whole in memory."""
     for start in range(0, len(content), PIECE):
         yield content[start : start + PIECE]

@@ -20,11 +20,11 @@ from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
 
-# What anybody may call. The guard lets only admins in to everything else, to paths that do not exist as well.
+# Open to everybody. The guard lets only admins call anything else, unknown paths included.
 OPEN_ROUTES = HEALTH | {"/openapi.json", "/docs", "/docs/{asset}", "/api/links/{token}"}
 
 USER = "/api/admin/users/{user_id:[^/]+}"
-# Any text may stand for the file's name, separators too: the handler answers 400 for those, not 404.
+# The name may be any text, also with separators: the handler responds 400 to those, not 404.
 SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
 
 # What a link can give: downloads and exports, as in links.TARGET, and nothing else.

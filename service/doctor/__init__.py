@@ -1,11 +1,11 @@
-"""The room of `session-export doctor`: is the way through the proxies sound, and what is to be written where if not?
+"""`session-export doctor`: do the proxies between client and service pass on what they should, and if not, what helps?
 
-It asks for what the service has at `/api/admin/doctor/`, from where clients are, and compares what arrives with what
-was sent. A finding is what was seen, in a sentence; only what was seen to be right is called so.
+It runs where clients are, requests `/api/admin/doctor/…`, and compares what arrives with what was sent. A finding is
+one sentence. Only what was observed to be right is called so.
 """
 
 from service.doctor.examine import Doctor, run
 from service.doctor.findings import Finding, Verdict
-from service.doctor.received import CannotExamine, DoesNotAnswer, LetsNobodyIn
+from service.doctor.received import AccessDenied, CannotExamine, DoesNotAnswer
 
-__all__ = ["CannotExamine", "Doctor", "DoesNotAnswer", "Finding", "LetsNobodyIn", "Verdict", "run"]
+__all__ = ["AccessDenied", "CannotExamine", "Doctor", "DoesNotAnswer", "Finding", "Verdict", "run"]

@@ -1,4 +1,4 @@
-"""The examination: what is asked, in which order, and the report as it is printed."""
+"""The examination: the requests, their order, and the printed report."""
 
 import asyncio
 import secrets
@@ -15,12 +15,12 @@ from service.doctor.received import CLAIM, Echo, Received
 
 PAUSE = 2.0  # seconds between the two pieces of the stream that shows buffering
 SILENCE = 65.0  # seconds; most proxies' limit is 60
-PATIENCE = 60.0  # seconds for all but the silences; for 24 MiB as well
+TIMEOUT = 60.0  # seconds for a response, besides its pauses; also for 24 MiB
 ENCODINGS = "gzip, deflate, br, zstd"
 
 
 class Doctor:
-    """Examines one address. The session brings the token; `my_address` is what the service ought to see, if known."""
+    """Examines one URL. `session` sends the token; `my_address` is what the service should see, if known."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Doctor:
         self._silence = silence
 
     async def reach(self) -> Echo:
-        """How the service sees us, with an address that we made up. Raises CannotExamine."""
+        """How the service sees this client, which claims a false address. Raises CannotExamine."""
         return Echo.of(await self._get("echo", headers=CLAIM))
 
     async def examine(self, echo: Echo) -> AsyncIterator[Finding]:
-        """The findings, each as soon as it is there; the one about silence comes last."""
+        """Yield each finding as soon as it is known; the one about silence comes last."""
         silence = asyncio.create_task(self._get("paused", seconds=self._silence))
         try:
             yield findings.truncation(await self._get("broken"), echo)
@@ -56,7 +56,7 @@ class Doctor:
             session = await self._get("session")
             yield findings.ranges(session, await self._part(session))
             yield findings.address(echo, paused.local, self._my_address)
-            sent, received = await self._pretend(echo)
+            sent, received = await self._impersonate(echo)
             yield findings.request_id(sent, received)
             yield findings.identity(sent, received)
             yield findings.silence(await silence, self._silence)
@@ -64,14 +64,14 @@ class Doctor:
             silence.cancel()
 
     async def _part(self, session: Received) -> Received:
-        """A part of a session, as a client asks that resumes a download."""
+        """Request a part of the session, as a client that resumes a download does."""
         headers = {"Range": f"bytes={PART.start}-{PART.stop - 1}"}
         if etag := session.headers.get("ETag"):
             headers["If-Range"] = etag
         return await self._get("session", headers=headers)
 
-    async def _pretend(self, echo: Echo) -> tuple[str, Received]:
-        """Ask under an id of our own, which stands in the identity headers as well, as if we were somebody else."""
+    async def _impersonate(self, echo: Echo) -> tuple[str, Received]:
+        """Send a request id, and the same text in the identity headers, as if this client were somebody else."""
         sent = f"doctor-{secrets.token_hex(8)}"
         return sent, await self._get("echo", headers=dict.fromkeys(echo.identity, sent) | {"X-Request-ID": sent})
 
@@ -82,7 +82,7 @@ class Doctor:
         seconds: float | None = None,
         read_after: float = 0,
     ) -> Received:
-        """Ask for it and note how it arrives; what goes wrong is part of that. Reads the body so many seconds late."""
+        """Send a request and record how the response arrives. `read_after`: seconds before its body is read."""
         received = Received()
         began = time.monotonic()
         try:
@@ -90,7 +90,7 @@ class Doctor:
                 f"{self._url}/api/admin/doctor/{what}",
                 params={} if seconds is None else {"seconds": f"{seconds:g}"},
                 headers={"Accept-Encoding": "identity"} | dict(headers or {}),
-                timeout=aiohttp.ClientTimeout(total=PATIENCE + (seconds or 0)),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT + (seconds or 0)),
                 allow_redirects=False,
             ) as response:
                 received.status, received.headers = response.status, response.headers.copy()
@@ -111,7 +111,7 @@ class Doctor:
 
 
 async def run(url: str, token: str, *, my_address: str | None = None, silence: float = SILENCE) -> bool:
-    """Examine and print the report; whether all was sound. Raises CannotExamine."""
+    """Examine and print the report; return whether all is sound. Raises CannotExamine."""
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "session-export-doctor"}
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(headers=headers, connector=connector, auto_decompress=False) as session:

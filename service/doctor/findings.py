@@ -1,4 +1,4 @@
-"""What is made of what arrived: each judge says in a sentence what was seen, and how it is to be mended."""
+"""The findings: each function judges responses and returns what was observed, with the remedy."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,7 +8,7 @@ from service.doctor import remedies
 from service.doctor.received import FORGED, Echo, Received
 from service.doctor.remedies import Remedy
 
-PART = slice(1000, 3000)  # the bytes that are asked of a session
+PART = slice(1000, 3000)  # the bytes that are requested of the session
 
 
 class Verdict(StrEnum):
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of one thing. `remedy` is there when it is wrong."""
+    """What was observed of one property. A wrong one has a remedy."""
 
     name: str
     verdict: Verdict
@@ -42,9 +42,9 @@ def truncation(received: Received, echo: Echo) -> Finding:
 
 
 def buffering(paused: Received, flood: Received, pause: float) -> Finding:
-    """What is kept back from a client that waits, and what is taken ahead of a client that does not read.
+    """A proxy may hold bytes back from a waiting client, or read ahead of a client that does not read.
 
-    nginx does only the latter: it passes on what it has, but takes all there is, as fast as it comes.
+    nginx does only the latter: it passes on what it has, but reads the whole response as fast as it can.
     """
     name = "buffering"
     if not (paused.whole and flood.whole):
@@ -94,7 +94,7 @@ def ranges(whole: Received, part: Received) -> Finding:
 
 
 def address(echo: Echo, local: str, expected: str | None) -> Finding:
-    """`local` is our own address, `expected` what the service ought to see: another where addresses are translated."""
+    """`local` is this client's address; `expected` is what the service should see, which differs behind NAT."""
     verdict, seen = _address(echo, local, expected)
     if verdict is not Verdict.WRONG:
         return Finding("address", verdict, seen)
@@ -104,7 +104,7 @@ def address(echo: Echo, local: str, expected: str | None) -> Finding:
 
 def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str]:
     seen = f"The service sees you at {echo.client_ip}"
-    here = echo.peer == local  # the service or its last proxy is on this machine: not much is to be learned from that
+    here = echo.peer == local  # the service or its last proxy runs on this machine, which proves little
     right = echo.client_ip == expected or (expected is None and echo.client_ip == local and not here)
     cases = [
         (
@@ -146,7 +146,7 @@ def request_id(sent: str, received: Received) -> Finding:
 
 
 def identity(sent: str, received: Received) -> Finding:
-    """`sent` is what the headers held."""
+    """`sent` is the value of the forged headers."""
     if not received.whole:
         return Finding("identity", Verdict.UNSURE, f"Asked as if we were somebody else: {received.what}.")
     arrived = Echo.of(received).identity
@@ -160,7 +160,7 @@ def identity(sent: str, received: Received) -> Finding:
 
 def silence(received: Received, silence: float) -> Finding:
     name = "silence"
-    # The time as well: a proxy that hides truncation hides its own, too.
+    # Check the time too: a proxy that hides truncation hides its own.
     if received.whole and received.ended > 0.97 * silence:
         return Finding(name, Verdict.SOUND, f"A stream that was silent for {silence:g} s came to its end.")
     what = received.what if not received.whole else "it was ended, as if it were whole"

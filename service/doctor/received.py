@@ -1,30 +1,30 @@
-"""What arrived: a response as a client takes it, and what the service says of the request that it saw."""
+"""What arrived: a response as a client sees it, and how the service saw the request."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 
-FORGED = "192.0.2.1"  # the address that we claim to have; nobody has it (RFC 5737)
-PASSING = (429, 502, 503, 504)  # what may be better in a moment
+FORGED = "192.0.2.1"  # the address that the doctor claims; reserved, so nobody has it (RFC 5737)
+PASSING = (429, 502, 503, 504)  # statuses that may pass by themselves
 CLAIM = {"X-Forwarded-For": FORGED, "Forwarded": f"for={FORGED}"}
 
 
 class CannotExamine(Exception):
-    """What answers is not the service, or none that can be examined; the text says what to do."""
+    """The server is not this service, or cannot be examined; the text says what to do."""
 
 
 class DoesNotAnswer(CannotExamine):
-    """The service was not reached, or is busy."""
+    """The service cannot be reached, or is busy."""
 
 
-class LetsNobodyIn(CannotExamine):
-    """The token is not taken (401), or not an admin's (403)."""
+class AccessDenied(CannotExamine):
+    """The token is rejected (401), or is not an admin's (403)."""
 
 
 @dataclass(slots=True)
 class Received:
-    """A response as it arrived. `whole` is what a client would take it for; `trouble` says why it does not."""
+    """A response as it arrived. `whole`: a client takes it for complete. `trouble`: why it does not."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Received:
     first: float = 0  # seconds after the request until the first bytes
     ended: float = 0  # until the end, or until it broke
     trouble: str = ""
-    local: str = ""  # our own address on this connection
+    local: str = ""  # this client's address on the connection
 
     @property
     def whole(self) -> bool:
@@ -59,7 +59,7 @@ class Echo:
 
     @classmethod
     def of(cls, received: Received) -> "Echo":
-        """Raises CannotExamine when this is nothing that the service says."""
+        """Parse the response. Raises CannotExamine if it is not one of this service."""
         if not received.whole:
             raise _kind(received.status)(_unreached(received))
         try:
@@ -77,7 +77,7 @@ class Echo:
 
 def _kind(status: int) -> type[CannotExamine]:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return LetsNobodyIn
+        return AccessDenied
     return DoesNotAnswer if not status or status in PASSING else CannotExamine
 
 

@@ -2,15 +2,23 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Self
+from typing import Annotated, Self, TypeAlias
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from service.http.problems import Problem, invalid_request
 
 MAX_BODY = 16 * 1024  # bytes; the application's `client_max_size`, beyond which aiohttp raises a 413
 READ_TIMEOUT = 10  # seconds to send all of it
+
+
+def _integral(value: object) -> object:
+    """JSON has one kind of number: `60.0` is the integer 60."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer: TypeAlias = Annotated[int, BeforeValidator(_integral)]
 
 
 class Body(BaseModel):

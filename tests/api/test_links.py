@@ -90,7 +90,12 @@ async def test_what_is_taken_has_the_makers_rows_with_the_link(shared: World) ->
 
 async def test_a_link_ends_when_it_was_asked_to(shared: World) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    for body, seconds in (({}, 900), ({"expires_in": 1}, 1), ({"expires_in": 86400}, 86400)):
+    for body, seconds in (
+        ({}, 900),
+        ({"expires_in": 1}, 1),
+        ({"expires_in": 60.0}, 60),
+        ({"expires_in": 86400}, 86400),
+    ):
         made = (await make(shared, {"path": EXPORT} | body)).json
         ends = datetime.fromisoformat(made["expires_at"]) - timedelta(seconds=seconds)
         assert before <= ends <= datetime.now(UTC)

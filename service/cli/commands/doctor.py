@@ -19,14 +19,14 @@ def doctor(url: str, token: str, my_address: str | None, silence: float) -> None
 
     Prints what is wrong and the line that fixes it. Run it from where clients are, with an admin's token.
     """
-    from service.doctor import CannotExamine, DoesNotAnswer, LetsNobodyIn, run  # noqa: PLC0415
+    from service.doctor import AccessDenied, CannotExamine, DoesNotAnswer, run  # noqa: PLC0415
 
     async def work() -> int:
         try:
             sound = await run(url, token, my_address=my_address, silence=silence)
         except CannotExamine as error:
             click.echo(f"Error: {url}: {error}", err=True)
-            return {DoesNotAnswer: UNAVAILABLE, LetsNobodyIn: NOT_ALLOWED}.get(type(error), FAILED)
+            return {DoesNotAnswer: UNAVAILABLE, AccessDenied: NOT_ALLOWED}.get(type(error), FAILED)
         return 0 if sound else NOT_SOUND
 
     exit_with(work())
