@@ -95,7 +95,7 @@ class Bucket:
         """One listing of one key, which also proves the right to list."""
         self._list({"max-keys": "1"}, timeout=Timeout(IMPATIENT), retries=False)
 
-    def get_first(self, key: str, count: int, name: str) -> tuple[Stat, bytes]:
+    def get_first(self, key: str, count: int, name: str) -> tuple[Stat, memoryview]:
         """The stat and up to `count` first bytes. Raises NotFound, and Unreadable with `name`."""
         with _store_errors(name):
             try:
@@ -104,13 +104,13 @@ class Bucket:
                 if "InvalidRange" not in str(error) and " 416 " not in str(error):
                     raise
                 got = obstore.get(self._objects, key)  # an empty object has no range
-            return _stat(got.meta), got.bytes().to_bytes()
+            return _stat(got.meta), memoryview(got.bytes())
 
-    def get_range(self, key: str, offset: int, count: int, etag: str, name: str) -> bytes:
+    def get_range(self, key: str, offset: int, count: int, etag: str, name: str) -> memoryview:
         """Exactly these bytes of the version that has the tag. Raises Truncated, Replaced, NotFound and Unreadable."""
         with _store_errors(name):
             got = obstore.get(self._objects, key, options={"range": (offset, offset + count), "if_match": etag})
-            data = got.bytes().to_bytes()
+            data = memoryview(got.bytes())  # a copy would double what is held while it waits to be taken
         if len(data) != count:
             raise Truncated(name)
         return data

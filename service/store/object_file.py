@@ -22,7 +22,7 @@ class Piece(NamedTuple):
     """Bytes of the version that has the identity."""
 
     identity: bytes
-    data: bytes
+    data: memoryview
 
 
 Announced: TypeAlias = Prefetch[Union["ObjectFile", Piece]]
@@ -44,7 +44,7 @@ class ObjectFile:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what one GET gives
-        self, access: Access, key: str, name: str, stat: Stat, identity: bytes, first: bytes
+        self, access: Access, key: str, name: str, stat: Stat, identity: bytes, first: memoryview
     ) -> None:
         self._access = access
         self._key = key
@@ -60,13 +60,14 @@ class ObjectFile:
     def read_at(self, offset: int, count: int) -> bytes:
         end = offset + count
         if end <= len(self._first):
-            return self._first if count == len(self._first) else self._first[offset:end]
+            return self._first[offset:end].tobytes()
         tail = self._tails.get(end)
         if tail is not None and count <= len(tail):
             return tail[len(tail) - count :]
-        data = self._prefetched(offset)
-        if data is None or len(data) != count:
-            data = self._access.bucket.get_range(self._key, offset, count, self._etag, self.name)
+        found = self._prefetched(offset)
+        if found is None or len(found) != count:
+            found = self._access.bucket.get_range(self._key, offset, count, self._etag, self.name)
+        data = found.tobytes()
         self._keep_tail(end, data)
         return data
 
@@ -91,12 +92,12 @@ class ObjectFile:
         return False  # a version of an object is never written to
 
     def close(self) -> None:
-        self._first = b""
+        self._first = memoryview(b"")
         self._tails.clear()
         if self.prefetch:
             self.prefetch.drop(self.name)
 
-    def _prefetched(self, offset: int) -> bytes | None:
+    def _prefetched(self, offset: int) -> memoryview | None:
         """The bytes of an announced read, unless it failed or was of another version."""
         if self.prefetch is None:
             return None

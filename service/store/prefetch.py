@@ -14,7 +14,7 @@ from service.store.files import Read
 T = TypeVar("T")
 
 DEPTH = 512  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
-MOST_BYTES = 16 * 1024 * 1024  # of one reader
+MOST_BYTES = 12 * 1024 * 1024  # of one reader
 LEAST_BYTES = 1024 * 1024  # of one reader, whether or not the budget has them: each reader can always go on
 
 

@@ -55,7 +55,7 @@ def test_so_much_is_read_in_advance(executor: ThreadPoolExecutor, size: int, exp
 
 
 def test_all_readers_share_one_budget_and_each_can_go_on(executor: ThreadPoolExecutor) -> None:
-    budget = Budget(20 * MIB)
+    budget = Budget(MOST_BYTES + 4 * MIB)
     begun = [Begun() for _ in range(4)]
     prefetches = [Prefetch(reads_of(100, MIB // 4), each.run, executor, budget) for each in begun]
     held = [MOST_BYTES, 6 * MIB, LEAST_BYTES, LEAST_BYTES]  # the first also has its own MiB
@@ -68,7 +68,7 @@ def test_all_readers_share_one_budget_and_each_can_go_on(executor: ThreadPoolExe
         assert prefetches[2].take(f"{number:06}", 0) == f"{number:06}"
     for prefetch in prefetches:
         prefetch.close()
-    assert budget.take(20 * MIB)
+    assert budget.take(MOST_BYTES + 4 * MIB)
 
 
 def test_a_read_that_waits_for_a_thread_is_left_to_the_caller() -> None:
