@@ -9,19 +9,6 @@ CREATE MACRO IF NOT EXISTS hash_record_extended(record, seed) AS hash(record);
 -- PostgreSQL's lock between processes, of which there is one here.
 CREATE MACRO IF NOT EXISTS pg_advisory_xact_lock(key) AS key IS NULL;
 
--- See postgres.sql. No primary keys, as rows of these are deleted: DuckDB finds a deleted key in its index for a while.
-CREATE TABLE IF NOT EXISTS replicas (
-    id           VARCHAR NOT NULL,
-    host         VARCHAR NOT NULL,
-    seen_at      TIMESTAMP NOT NULL,
-    steady_since TIMESTAMP NOT NULL
-);
-
-CREATE TABLE IF NOT EXISTS running (
-    id         VARCHAR NOT NULL,
-    replica_id VARCHAR NOT NULL
-);
-
 -- See postgres.sql. DuckDB counts so fast that it needs no table.
 CREATE VIEW IF NOT EXISTS audit_totals AS
 SELECT user_id, count(*) AS total FROM audit_log GROUP BY user_id;

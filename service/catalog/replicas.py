@@ -10,7 +10,8 @@ writes `interrupted` for the transfers that it left. Each rule prevents a race:
   old, and nobody is judged by that.
 - All times are the database's.
 
-Where one process holds the catalog alone (DuckDB), all others are dead, and there are no heartbeats.
+Where one process holds the catalog alone (DuckDB), none of this is needed, and it would make a transfer's rows half as
+expensive again: nobody else can write an outcome, and at the start the log itself says which transfers have none.
 """
 
 import contextlib
@@ -53,7 +54,6 @@ DEAD = f"""
     SELECT id, host FROM replicas WHERE seen_at < {NOW} - make_interval(secs => $1)
     FOR UPDATE SKIP LOCKED
 """
-OTHERS = "SELECT id, host FROM replicas WHERE id <> $1"
 LEFT = "DELETE FROM running WHERE replica_id = $1 RETURNING id"
 FORGET = "DELETE FROM replicas WHERE id = $1"
 FIRST = "SELECT min(id) AS id FROM replicas"
@@ -66,6 +66,38 @@ STARTED = f"""
     SELECT id, {TIME.format("timestamp")}, user_id, action, resource, CAST(params AS VARCHAR) AS params, client_ip,
            client_kind, correlation_id
     FROM audit_log WHERE id = $1
+"""
+
+
+# For DuckDB. A caller may use one request id for several requests, so outcomes are counted. The latest started rows of
+# a request are the ones without an outcome. Nearly all requests have theirs, so a first step only counts by hashes: a
+# tenth of a second for a million rows, where the window takes a second.
+UNFINISHED = f"""
+    WITH unfinished AS (
+        SELECT hash(row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', '')) AS request
+        FROM audit_log AS row
+        WHERE row.action IN (SELECT unnest(string_to_array($1, ',')))
+        GROUP BY ALL
+        HAVING count(*) FILTER (suffix(row.action, '_started')) > count(*) FILTER (NOT suffix(row.action, '_started'))
+    ), counted AS (
+        SELECT row.id, row.timestamp, row.user_id, row.action, row.resource, row.params, row.client_ip,
+               row.client_kind, row.correlation_id, suffix(row.action, '_started') AS is_the_start,
+               count(*) FILTER (NOT suffix(row.action, '_started')) OVER same_request AS outcomes_of_request,
+               count(*) FILTER (suffix(row.action, '_started')) OVER (
+                   same_request ORDER BY row.timestamp, row.id
+               ) AS nth_of_request
+        FROM audit_log AS row
+        WHERE row.action IN (SELECT unnest(string_to_array($1, ',')))
+            AND hash(row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', ''))
+                IN (SELECT request FROM unfinished)
+        WINDOW same_request AS (
+            PARTITION BY row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', '')
+        )
+    )
+    SELECT id, {TIME.format("timestamp")}, user_id, action, resource, CAST(params AS VARCHAR) AS params, client_ip,
+           client_kind, correlation_id
+    FROM counted
+    WHERE is_the_start AND nth_of_request > outcomes_of_request
 """
 
 
@@ -85,14 +117,15 @@ class Replica:
         self._flushing = threading.Lock()  # one thread writes the pending rows
 
     async def register(self) -> None:
-        """Begin under a new id; where no other process can be alive, end what they left. Raises CatalogError."""
+        """Begin under a new id; where this is the only process, end what the last one left. Raises CatalogError."""
+        if self._database.exclusive:
+            await self._database.run(self._end_unfinished)
+            return
         replica_id = uuid.uuid4().hex
         host = socket.gethostname()
         await self._database.run(lambda cursor: cursor.insert(REGISTER, [replica_id, host]))
         self._id = replica_id
         self._last_beat = time.monotonic()
-        if self._database.exclusive:
-            await self._database.run(self._bury)
 
     async def beat(self) -> None:
         """Report that this replica is alive, and end what dead ones left. Raises CatalogError."""
@@ -114,7 +147,8 @@ class Replica:
 
     async def leave(self) -> None:
         """At the end. A replica with outcomes that could not be written stays, and another one writes them."""
-        await self._database.query(LEAVE, [self._id])
+        if not self._database.exclusive:
+            await self._database.query(LEAVE, [self._id])
 
     async def check(self) -> None:
         """Raises CatalogError unless rows can be written."""
@@ -127,9 +161,12 @@ class Replica:
         replica_id = self._id
 
         def work(cursor: Cursor) -> None:
-            with cursor.transaction():
-                cursor.insert(BEGIN, [started.id, replica_id])
+            if self._database.exclusive:
                 self._audit.add(cursor, started)
+            else:
+                with cursor.transaction():
+                    cursor.insert(BEGIN, [started.id, replica_id])
+                    self._audit.add(cursor, started)
             self._try_to_flush(cursor)
 
         await self._audit.run_to_end(work)
@@ -155,8 +192,11 @@ class Replica:
         return sum(len(outcomes) for _, outcomes in self._pending)
 
     def _end(self, cursor: Cursor, started_id: str, outcomes: Sequence[Event]) -> None:
+        if self._database.exclusive and len(outcomes) == 1:
+            self._audit.add(cursor, outcomes[0])
+            return
         with cursor.transaction():
-            if cursor.query(END, [started_id]):
+            if self._database.exclusive or cursor.query(END, [started_id]):
                 self._audit.add_all(cursor, outcomes)
             elif not cursor.query(IS_WRITTEN, [outcomes[0].id]):  # by this very work, if its first run was committed
                 raise Superseded
@@ -175,18 +215,21 @@ class Replica:
     def _bury(self, cursor: Cursor) -> None:
         """Write `interrupted` for what dead replicas left."""
         with cursor.transaction():
-            alone = self._database.exclusive
-            for replica in cursor.query(OTHERS, [self._id]) if alone else cursor.query(DEAD, [DEAD_AFTER]):
+            for replica in cursor.query(DEAD, [DEAD_AFTER]):
                 left = [row["id"] for row in cursor.query(LEFT, [replica["id"]])]
-                started = [row for started_id in left for row in cursor.query(STARTED, [started_id])]
-                self._audit.add_all(cursor, [self._interrupted(row) for row in started])
+                self._interrupt(cursor, [row for started_id in left for row in cursor.query(STARTED, [started_id])])
                 cursor.query(FORGET, [replica["id"]])
-                if left:
-                    log.warning(
-                        "transfers that a dead server on %s left, now in the audit log as interrupted: %d",
-                        replica["host"],
-                        len(left),
-                    )
+
+    def _end_unfinished(self, cursor: Cursor) -> None:
+        """Write `interrupted` for each transfer in the log that has no outcome."""
+        names = [action.row_name(result) for action in TRANSFERS for result in (Result.STARTED, Result.SUCCESS)]
+        with cursor.transaction():
+            self._interrupt(cursor, cursor.query(UNFINISHED, [",".join(names)]))
+
+    def _interrupt(self, cursor: Cursor, started: list[Row]) -> None:
+        if started:
+            self._audit.add_all(cursor, [self._interrupted(row) for row in started])
+            log.warning("transfers that a dead server left, now in the audit log as interrupted: %d", len(started))
 
     def _interrupted(self, started: Row) -> Event:
         """The outcome for a row of STARTED. The counted numbers are unknown; the duration is an upper bound."""
