@@ -124,7 +124,7 @@ def _conditions(query: AuditQuery, after: AfterRow | None, parameters: Parameter
         yield f"timestamp < {bind(query.until)}"
     if after:
         moment = bind(utc(after.timestamp))
-        yield f"(timestamp < {moment} OR (timestamp = {moment} AND id < {bind(after.id)}))"
+        yield f"timestamp <= {moment} AND (timestamp < {moment} OR id < {bind(after.id)})"
 
 
 def _place(row: AuditRow) -> AfterRow:

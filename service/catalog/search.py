@@ -37,7 +37,8 @@ PAGE = f"""
     ORDER BY page.processed DESC, page.started_at DESC NULLS LAST, page.session_file COLLATE "C"
 """
 COUNT = "SELECT count(*) AS total FROM ({sessions}) AS sessions WHERE {condition}"
-# Sorting whole rows takes ten times as long as finding where the page ends.
+# Sorting whole rows takes ten times as long as finding where the page ends; of those that share the key with the row
+# before the page, only the page itself is asked.
 END_OF_PAGE = """
     SELECT min(sort_key) AS sort_key
     FROM (
@@ -198,19 +199,19 @@ class SessionSearch:
             end = Statement(with_usage=with_usage)
             sql = END_OF_PAGE.format(
                 sessions=end.sessions(selection.user_ids),
-                condition=end.condition(selection, after, key),
+                condition=end.condition(selection) + (f" AND {key} < {end.bind(after.value(key))}" if after else ""),
                 key=key,
                 limit=end.bind(limit),
             )
-            (last,) = cursor.query(sql, end.values)
-            if last["sort_key"] is None:
+            last = cursor.query(sql, end.values)[0]["sort_key"]
+            if last is None and after is None:
                 return [], total
             page = Statement(with_usage=with_usage)
             sql = ACROSS.format(
                 sessions=page.sessions(selection.user_ids),
                 condition=page.condition(selection, after, key),
                 key=key,
-                end=page.bind(last["sort_key"]),
+                end=page.bind(after.value(key) if last is None and after else last),
                 limit=page.bind(limit),
             )
             return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.values)], total

@@ -20,6 +20,10 @@ class After:
     user_id: str
     session_file: str
 
+    def value(self, key: str) -> object:
+        """What the place's key is compared with."""
+        return utc(self.key) if key == TIME_KEY else self.key
+
     def values(self) -> tuple[int, str, str]:
         return self.key, self.user_id, self.session_file
 
@@ -77,10 +81,10 @@ def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator
 
 def _after(after: After | None, key: str, bind: Callable[[object], str]) -> Iterator[str]:
     if after is not None:
-        place = bind(utc(after.key) if key == TIME_KEY else after.key)
+        place = bind(after.value(key))
         user, name = bind(after.user_id), bind(after.session_file)
-        later = f'(user_id > {user} OR (user_id = {user} AND session_file > {name} COLLATE "C"))'
-        yield f"({key} < {place} OR ({key} = {place} AND {later}))"
+        later = f'(user_id > {user} COLLATE "C" OR (user_id = {user} AND session_file > {name} COLLATE "C"))'
+        yield f"{key} <= {place} AND ({key} < {place} OR {later})"
 
 
 def _is_any(column: str, values: str) -> str:
