@@ -115,7 +115,7 @@ class Archive:
             block = follower
 
     def _report(self, report: Report) -> MemberFile:
-        size, crc, _ = report.measure()
+        size, crc, _ = report.measure
         method = MemberMethod(size, crc if self._codec.needs_crc else None)
         return report.name, zip_time(MTIME_NS), MODE, method, self._report_texts(report)
 

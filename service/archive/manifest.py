@@ -68,7 +68,7 @@ def last_reports(plan: Plan, written: Written) -> list[Report]:
         "files": len(sizes),
         "bytes": sum(sizes),
         "skipped": skipped_rows(written.skipped),
-        "members_sha256": members.measure().sha256,
+        "members_sha256": members.measure.sha256,
     }
     return [members, json_report(RESULT, result)]
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -22,14 +24,17 @@ class Measure(NamedTuple):
     sha256: str
 
 
-class Report(NamedTuple):
+@dataclass(frozen=True)
+class Report:
     """A member's name and its text, in pieces that are made anew whenever they are needed: a report of a million files
     is never in memory as a whole."""
 
     name: str
     text: Callable[[], Iterable[bytes]]
 
+    @cached_property
     def measure(self) -> Measure:
+        """Makes the text once."""
         size = crc = 0
         digest = hashlib.sha256()
         for block in self._blocks():
@@ -50,7 +55,7 @@ class Report(NamedTuple):
     def framed(self, framing: Framing, codec: Codec, offset: int) -> tuple[Entry, bytes]:
         """The member as it is at `offset` of the archive, with all that stands around it."""
         data = b"".join(data for _, data in self.pieces(codec))
-        size, crc, _ = self.measure()
+        size, crc, _ = self.measure
         entry = Entry(self.name, MTIME_NS, crc, len(data), size, offset)
         return entry, framing.local(entry) + data + framing.descriptor(entry)
 
