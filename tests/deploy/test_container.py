@@ -22,7 +22,8 @@ from tests.proxies import DEPLOY, free_port
 
 def tool(name: str) -> str:
     """A linter, beside the interpreter or on the path."""
-    return shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or pytest.skip(f"no {name}")
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    return found or pytest.skip(f"{name} is not installed")
 
 
 def judged(*command: str | Path) -> None:
