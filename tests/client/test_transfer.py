@@ -51,7 +51,7 @@ async def ranges(service: World) -> list[str | None]:
     return [json.loads(row["params"]).get("range") for row in await service.audit("session_bulk_download")]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["export", "extract"])
 async def test_an_export_that_breaks_off_20_times_is_that_of_one_request(
     service: World, whole: bytes, tmp_path: Path, kind: str, seed: int
@@ -138,7 +138,9 @@ async def test_another_compression_is_another_export(
     assert (tmp_path / "out.zip").read_bytes() == (await service.get(f"{EXPORT}?compression=store")).body
 
 
-@pytest.mark.parametrize("damage", ["a byte", "the end", "too long", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["a byte", *(pytest.param(how, marks=pytest.mark.long) for how in ("the end", "too long", "empty"))]
+)
 async def test_a_damaged_partial_file_is_not_resumed(
     service: World, whole: bytes, client: Client, tmp_path: Path, damage: str
 ) -> None:

@@ -51,7 +51,7 @@ each_client = pytest.mark.parametrize(
     "client",
     [
         pytest.param(curl, marks=_needs("curl")),
-        pytest.param(wget, marks=_needs("wget")),
+        pytest.param(wget, marks=[_needs("wget"), pytest.mark.long]),
         pytest.param(aria2, marks=_needs("aria2c")),
     ],
 )
