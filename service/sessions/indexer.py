@@ -9,6 +9,7 @@
 import asyncio
 import hashlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -70,13 +71,14 @@ class Indexer:
         self._background = background
         self._pool = pool
         self._patience = patience
-        self._listing_took = 0.0  # seconds, the last time, of all users
+        self._listing_took = 0.0  # seconds, the last time, of all users; without rounds only requests list them
         self._reader = Reader()
         self._tracked: dict[str, Tracked] = {}  # by the user's id
         self._logged: set[str] = set()  # failures, so that each is logged once
 
     async def run(self, interval: float, leads: Callable[[], Awaitable[bool]]) -> None:
         """Rounds, one every `interval` seconds, until the background stops. `leads`: whether this replica does them."""
+        self._listing_took = math.inf  # until the first round has shown how long it takes
         while True:
             began = time.monotonic()
             try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.api.parts import INDEXER, STORE
-from service.catalog import User
+from service.catalog import Replica, User
 from service.config import Index
 from service.sessions import Indexer, transcript
 from tests.transcript import lines, session
@@ -267,6 +267,21 @@ async def test_what_takes_too_long_to_read_is_503_and_nothing_is_left_out(
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"]
     assert (await world.get("u-1/sessions")).status == 200
+
+
+async def test_a_list_of_all_waits_for_no_files_before_it_is_known_that_they_are_few(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leads(_: Replica) -> bool:
+        return False
+
+    monkeypatch.setattr(Replica, "leads", leads)
+    world.index = Index(patience=0)  # whoever waits gets 503
+    world.file("a.jsonl", session())
+    await world.start()
+    everything = await world.get("/api/admin/sessions")
+    assert (everything.status, everything.json["rows"]) == (200, [])
+    assert_problem(await world.get("/api/admin/sessions?errors=true"), 503)
 
 
 async def test_a_selection_lists_nothing_again_where_nothing_changed(
