@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.archive import Archive, Folder, Part
-from service.catalog.actions import EXPORT
+from service.catalog.actions import EXPORT, USERS
 from service.transfers.record import Entry
 from service.transfers.volume import Volume
 
@@ -30,7 +30,7 @@ class AcrossRecord:
 
     def started(self) -> Entry:
         announced = {"file_count": self.announced.file_count, "total_bytes": self.announced.total_bytes}
-        return Entry(RESOURCE, self.params | {"users": len(self.folders)} | announced)
+        return Entry(RESOURCE, self.params | {USERS: [folder.user_id for folder in self.folders]} | announced)
 
     def ended(self, volume: Volume) -> list[Entry]:
         """An entry for each user of whom anything went in or was skipped: who asks about a user finds every export that

@@ -38,6 +38,8 @@ class Action:
         return f"{self.name}_started" if result == Result.STARTED else self.name
 
 
+USERS = "users"  # the parameter of an export across users that has the ids of all of them, in its started row
+
 EXPORT = Action(
     "session_bulk_download",
     kind="export",

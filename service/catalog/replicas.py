@@ -11,7 +11,8 @@ writes `interrupted` for the transfers that it left. Each rule prevents a race:
 - All times are the database's.
 
 Where one process holds the catalog alone (DuckDB), none of this is needed, and it would make a transfer's rows half as
-expensive again: nobody else can write an outcome, and at the start the log itself says which transfers have none.
+expensive again: nobody else can write an outcome, and at the start the log itself says which transfers have none. The
+exception is an export across users. Its outcomes have other resources than its started row, so it is in `running` too.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from service.catalog.actions import TRANSFERS, Result
+from service.catalog.actions import TRANSFERS, USERS, Result
 from service.catalog.audit import AuditLog, Event
 from service.catalog.database import CatalogError, Cursor, Database, Row, now, utc
 from service.catalog.shape import TIME
@@ -61,6 +62,7 @@ LEAVE = "DELETE FROM replicas WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM runnin
 
 BEGIN = "INSERT INTO running (id, replica_id) VALUES ($1, $2)"
 END = "DELETE FROM running WHERE id = $1 RETURNING id"
+LEFT_BY_LAST = "DELETE FROM running RETURNING id"
 IS_WRITTEN = "SELECT 1 FROM audit_log WHERE id = $1"
 STARTED = f"""
     SELECT id, {TIME.format("timestamp")}, user_id, action, resource, CAST(params AS VARCHAR) AS params, client_ip,
@@ -71,12 +73,12 @@ STARTED = f"""
 
 # For DuckDB. A caller may use one request id for several requests, so outcomes are counted. The latest started rows of
 # a request are the ones without an outcome. Nearly all requests have theirs, so a first step only counts by hashes: a
-# tenth of a second for a million rows, where the window takes a second.
+# tenth of a second for a million rows, where the window takes a second. Exports across users are in `running`.
 UNFINISHED = f"""
     WITH unfinished AS (
         SELECT hash(row.user_id, row.resource, row.correlation_id, replace(row.action, '_started', '')) AS request
         FROM audit_log AS row
-        WHERE row.action IN (SELECT unnest(string_to_array($1, ',')))
+        WHERE row.action IN (SELECT unnest(string_to_array($1, ','))) AND row.resource IS DISTINCT FROM 'sessions'
         GROUP BY ALL
         HAVING count(*) FILTER (suffix(row.action, '_started')) > count(*) FILTER (NOT suffix(row.action, '_started'))
     ), counted AS (
@@ -113,6 +115,7 @@ class Replica:
         self._audit = audit
         self._id = ""
         self._last_beat = time.monotonic()
+        self._across: set[str] = set()  # ids of the started rows of running exports across users
         self._pending: list[tuple[str, Sequence[Event]]] = []  # started row's id, and the outcomes to be written
         self._flushing = threading.Lock()  # one thread writes the pending rows
 
@@ -159,14 +162,16 @@ class Replica:
     async def begin(self, started: Event) -> None:
         """Write a transfer's started row; on disk when this returns. Errors and cancellation as AuditLog.write_all."""
         replica_id = self._id
+        if USERS in started.params:
+            self._across.add(started.id)
 
         def work(cursor: Cursor) -> None:
-            if self._database.exclusive:
-                self._audit.add(cursor, started)
-            else:
+            if self._has_running_row(started.id):
                 with cursor.transaction():
                     cursor.insert(BEGIN, [started.id, replica_id])
                     self._audit.add(cursor, started)
+            else:
+                self._audit.add(cursor, started)
             self._try_to_flush(cursor)
 
         await self._audit.run_to_end(work)
@@ -192,14 +197,18 @@ class Replica:
         return sum(len(outcomes) for _, outcomes in self._pending)
 
     def _end(self, cursor: Cursor, started_id: str, outcomes: Sequence[Event]) -> None:
-        if self._database.exclusive and len(outcomes) == 1:
-            self._audit.add(cursor, outcomes[0])
+        if not self._has_running_row(started_id):
+            self._audit.add_all(cursor, outcomes)
             return
         with cursor.transaction():
-            if self._database.exclusive or cursor.query(END, [started_id]):
+            if cursor.query(END, [started_id]):
                 self._audit.add_all(cursor, outcomes)
             elif not cursor.query(IS_WRITTEN, [outcomes[0].id]):  # by this very work, if its first run was committed
                 raise Superseded
+        self._across.discard(started_id)
+
+    def _has_running_row(self, started_id: str) -> bool:
+        return not self._database.exclusive or started_id in self._across
 
     def _try_to_flush(self, cursor: Cursor) -> None:
         with contextlib.suppress(CatalogError):  # the work that came before is committed; these rows stay pending
@@ -221,33 +230,40 @@ class Replica:
                 cursor.query(FORGET, [replica["id"]])
 
     def _end_unfinished(self, cursor: Cursor) -> None:
-        """Write `interrupted` for each transfer in the log that has no outcome."""
+        """Write `interrupted` for each transfer that the last process left without an outcome."""
         names = [action.row_name(result) for action in TRANSFERS for result in (Result.STARTED, Result.SUCCESS)]
         with cursor.transaction():
-            self._interrupt(cursor, cursor.query(UNFINISHED, [",".join(names)]))
+            across = [row for left in cursor.query(LEFT_BY_LAST) for row in cursor.query(STARTED, [left["id"]])]
+            self._interrupt(cursor, across + cursor.query(UNFINISHED, [",".join(names)]))
 
     def _interrupt(self, cursor: Cursor, started: list[Row]) -> None:
         if started:
-            self._audit.add_all(cursor, [self._interrupted(row) for row in started])
+            self._audit.add_all(cursor, [event for row in started for event in self._interrupted(row)])
             log.warning("transfers that a dead server left, now in the audit log as interrupted: %d", len(started))
 
-    def _interrupted(self, started: Row) -> Event:
-        """The outcome for a row of STARTED. The counted numbers are unknown; the duration is an upper bound."""
+    def _interrupted(self, started: Row) -> list[Event]:
+        """The outcome for a row of STARTED, of an export across users one for each of them. The counted numbers are
+        unknown; the duration is an upper bound."""
         action = next(action for action in TRANSFERS if action.row_name(Result.STARTED) == started["action"])
         params: dict[str, Any] = json.loads(started["params"] or "{}")
+        resources = [f"users/{user_id}/sessions" for user_id in params.pop(USERS, [])] or [started["resource"]]
         ended = now()
-        return Event(
-            user_id=started["user_id"],
-            action=action,
-            resource=started["resource"],
-            params=params | dict.fromkeys(action.counted),
-            result=Result.INTERRUPTED,
-            correlation_id=started["correlation_id"],
-            client_ip=started["client_ip"],
-            client_kind=started["client_kind"],
-            duration_ms=int((ended + self._database.clock_offset - _began(started)).total_seconds() * 1000),
-            timestamp=ended,
-        )
+        duration = ended + self._database.clock_offset - _began(started)
+        return [
+            Event(
+                user_id=started["user_id"],
+                action=action,
+                resource=resource,
+                params=params | dict.fromkeys(action.counted),
+                result=Result.INTERRUPTED,
+                correlation_id=started["correlation_id"],
+                client_ip=started["client_ip"],
+                client_kind=started["client_kind"],
+                duration_ms=int(duration.total_seconds() * 1000),
+                timestamp=ended,
+            )
+            for resource in resources
+        ]
 
 
 def _began(started: Row) -> datetime:

@@ -14,9 +14,9 @@ HAS_VERSION = """
     WHERE table_schema = current_schema() AND table_name = 'schema_version'
 """
 
-VERSION = (
-    5  # 1 had no table `schema_version`, 2 no `session_index`, 3 no `audit_totals`, 4 no macro `pg_advisory_xact_lock`
-)
+# 1 had no table `schema_version`, 2 no `session_index`, 3 no `audit_totals`, 4 no macro `pg_advisory_xact_lock`, 5 no
+# `running` in DuckDB.
+VERSION = 6
 
 
 def prepare_schema(cursor: Cursor, engine: str) -> None:

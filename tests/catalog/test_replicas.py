@@ -105,6 +105,47 @@ async def test_what_a_dead_process_left_is_interrupted_once(catalog_url: str) ->
     database.close()
 
 
+def across(result: Result, resource: str = "sessions", **params: object) -> Event:
+    return Event("admin", EXPORT, resource, {"archive": "tag"} | params, result, "id")
+
+
+@both_engines
+async def test_an_export_across_users_that_a_dead_process_left_is_interrupted_for_each_user(catalog_url: str) -> None:
+    dead = await opened(catalog_url)
+    await (await registered(dead)).begin(across(Result.STARTED, users=["u-1", "u-2"]))
+    if not dead.exclusive:
+        await dead.query("UPDATE replicas SET seen_at = seen_at - INTERVAL '31 seconds'")
+    dead.close()
+    database = await opened(catalog_url)
+    replica = await registered(database)
+    if not database.exclusive:
+        await database.query("UPDATE replicas SET steady_since = steady_since - INTERVAL '31 seconds'")
+        await replica.beat()
+    await registered(database)
+    rows = await AuditLog(database).page("admin", 9, 0)
+    interrupted = {row.resource: row.params for row in rows if row.result == "interrupted"}
+    unknown = {"file_count": None, "total_bytes": None, "bytes_sent": None, "skipped": None}
+    assert interrupted == dict.fromkeys(["users/u-1/sessions", "users/u-2/sessions"], {"archive": "tag"} | unknown)
+    assert len(rows) == 3
+    database.close()
+
+
+@both_engines
+async def test_an_export_across_users_that_ended_stays_as_it_ended(catalog_url: str) -> None:
+    """Its outcomes have other resources than its started row."""
+    database = await opened(catalog_url)
+    replica = await registered(database)
+    started = across(Result.STARTED, users=["u-1", "u-2"])
+    await replica.begin(started)
+    await replica.end(started.id, [across(Result.SUCCESS, f"users/u-{n}/sessions") for n in (1, 2)])
+    await replica.leave()
+    database.close()
+    database = await opened(catalog_url)
+    await registered(database)
+    assert await results(database) == ["started", "success", "success"]
+    database.close()
+
+
 @only_postgres
 async def test_the_living_are_not_judged(database: Database) -> None:
     await (await registered(database)).begin(event(Result.STARTED))
