@@ -1,4 +1,4 @@
-"""What the audit log says of an export across users: one row when it begins, and one for each user when it ends."""
+"""The audit rows of an export across users: one row when it begins, and one for each user when it ends."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RESOURCE = "sessions"
 
 @dataclass(frozen=True, slots=True)
 class AcrossRecord:
-    """`usernames` has one for each folder's path; `params` are in all rows."""
+    """`usernames` maps each folder's path to a username; `params` are in all rows."""
 
     folders: Sequence[Folder]
     usernames: Mapping[str, str]
@@ -33,8 +33,8 @@ class AcrossRecord:
         return Entry(RESOURCE, self.params | {USERS: [folder.user_id for folder in self.folders]} | announced)
 
     def ended(self, volume: Volume) -> list[Entry]:
-        """An entry for each user of whom anything went in or was skipped: who asks about a user finds every export that
-        held their sessions. `bytes_sent` is that of the whole transfer. If there is no such user, one entry."""
+        """An entry for each user with files in the archive or skipped files, so that a search for a user finds every
+        export of their sessions. `bytes_sent` is that of the whole transfer. If there is no such user, one entry."""
         skipped = self._skipped_by_path()
         entries = [
             self._entry(folder, files, total_bytes, skipped.get(folder.path, 0), volume.bytes_sent)

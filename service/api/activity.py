@@ -16,7 +16,7 @@ async def list_activity(request: web.Request) -> web.Response:
     user_id = request.match_info["user_id"]
     audit = request.app[AUDIT]
     total = await audit.count(user_id)
-    # A caller with a token need not be in the catalog; their rows must be found all the same.
+    # A caller with a token may be missing in the catalog, but still have audit rows.
     if total == 0 and await request.app[USERS].find(user_id) is None:
         raise UserNotFound
     rows = await audit.page(user_id, query.limit, query.offset)

@@ -1,7 +1,7 @@
-"""An archive as the answer to a request: the whole, a range of it, or the headers alone (RFC 9110 sections 13 and 14).
+"""Responses with an archive: the whole, a range of it, or the headers alone (RFC 9110 sections 13 and 14).
 
-A range counts only together with what it is a range of: with an `If-Range` that matches, or on a URL that pins a plan.
-curl, wget and aria2 send no `If-Range`, and a bare range of a plan that has changed would join two different archives.
+A range is honored only if the request identifies the archive: with a matching `If-Range`, or on a URL that pins a plan.
+curl, wget and aria2 send no `If-Range`, and a range of a plan that has changed would join two different archives.
 """
 
 import logging
@@ -36,15 +36,16 @@ from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
 
-MOST_LOGGED = 20  # skipped files of an export; its last member names all
+MOST_LOGGED = 20  # skipped files of one export; the archive's last member lists all
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was asked for: the plan, and what its files are read from.
+    """A requested export: its plan, and the sources of its files.
 
     `scope` is the same for every plan of the same files; `pinned` says that the URL has the plan's tag. `params` are
-    in all audit rows of a transfer; `record` makes its record from the archive, what is announced, and all parameters.
+    in all audit rows of a transfer; `record` makes its record from the archive, the announced volume, and all
+    parameters.
     """
 
     plan: Plan
@@ -58,7 +59,7 @@ class Export:
 
 
 class ArchiveQuery(Query):
-    """How the archive is compressed, where the request says so, and the tag of the plan that it must be of."""
+    """The compression, and the tag of the plan that the archive must have; both are optional."""
 
     compression: Compression | None = None
     snapshot: Text | None = None
@@ -67,8 +68,8 @@ class ArchiveQuery(Query):
 async def plan_archive(
     request: web.Request, query: ArchiveQuery, folders: Sequence[Folder], origin: Origin | None, scope: str
 ) -> Plan:
-    """The plan of these files, which were listed just now, or the one that the request names, if its bytes can still be
-    had. Raises a Problem with status 412 where the URL insists on one that cannot, and 422 for too many files."""
+    """The plan of these files, which were just listed, or the plan that the request names, if it can still be served.
+    Raises a Problem: 412 if the URL pins a plan that can no longer be served, 422 for too many files."""
     settings, archives = request.app[SETTINGS].exports, request.app[ARCHIVES]
     count = sum(len(folder.listing.names) for folder in folders)
     if count > settings.max_files:
@@ -82,19 +83,19 @@ async def plan_archive(
 
 
 async def send_archive(request: web.Request, export: Export) -> web.StreamResponse:
-    """The answer to a GET."""
+    """The response to a GET."""
     validators = Validators(export.plan.tag)
     if not_modified := precondition_response(request, validators, "archive"):
         return not_modified
-    wants_part = _wants_part(request, export, validators)
+    wants_part = _requests_part(request, export, validators)
     archives = request.app[ARCHIVES]
     async with request.app[ADMISSION].slot(request[ACTOR].user_id, export.plan.tag if wants_part else None):
         archives.snapshots.keep(export.scope, export.plan)
-        layout = await (_measured(request, export) if wants_part else archives.layout(export.plan))
+        layout = await (_measure_layout(request, export) if wants_part else archives.layout(export.plan))
         if layout is None:
-            return await _send_unknown(request, export)
+            return await _send_without_length(request, export)
         part = requested_range(request, validators, layout.size, "archive") if wants_part else None
-        return await _send_known(request, export, layout, part)
+        return await _send_with_length(request, export, layout, part)
 
 
 async def head_archive(request: web.Request, export: Export) -> web.StreamResponse:
@@ -106,7 +107,7 @@ async def head_archive(request: web.Request, export: Export) -> web.StreamRespon
 
 
 def reject_http_1_0(request: web.Request) -> None:
-    """HTTP/1.0 ends a body with the connection: a broken archive would look like a whole one."""
+    """HTTP/1.0 marks the end of a body by closing the connection: a broken archive would look like a complete one."""
     if request.version < HttpVersion11:
         raise Problem(
             HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
@@ -116,7 +117,7 @@ def reject_http_1_0(request: web.Request) -> None:
 
 
 def too_many_files(count: int, most: int) -> Problem:
-    """The answer where more is selected than an export may have."""
+    """The 422 for a selection of more files than an export may have."""
     message = f"{count:,} sessions are selected, more than the {most:,} that one export may have; narrow the selection."
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -126,13 +127,13 @@ def too_many_files(count: int, most: int) -> Problem:
 
 
 def _changed_since_pinned() -> Problem:
-    """The answer where the plan that a URL pins cannot be had any more."""
+    """The 412 for a URL that pins a plan which can no longer be served."""
     return Problem(
         HTTPStatus.PRECONDITION_FAILED, "The sessions are no longer what they were at that snapshot; export them again."
     )
 
 
-def _wants_part(request: web.Request, export: Export, validators: Validators) -> bool:
+def _requests_part(request: web.Request, export: Export, validators: Validators) -> bool:
     if not export.pinned and hdrs.IF_RANGE not in request.headers:
         return False
     try:
@@ -141,12 +142,12 @@ def _wants_part(request: web.Request, export: Export, validators: Validators) ->
         return True
 
 
-async def _measured(request: web.Request, export: Export) -> Layout | None:
-    """The layout, for which what is not known is made. None where that takes too long, or where a file is no longer as
-    planned and the URL does not insist on it."""
+async def _measure_layout(request: web.Request, export: Export) -> Layout | None:
+    """The layout; members without figures are measured first. None if that takes too long, or if a file has changed
+    since the plan and the URL does not pin it."""
     patience = request.app[SETTINGS].exports.patience
     try:
-        return await request.app[ARCHIVES].make_known(export.plan, export.sources, patience)
+        return await request.app[ARCHIVES].measure(export.plan, export.sources, patience)
     except Changed as error:
         log.warning("%s: %s: %s", export.resource, error.name, error)
         if export.pinned:
@@ -154,8 +155,8 @@ async def _measured(request: web.Request, export: Export) -> Layout | None:
         return None
 
 
-async def _send_unknown(request: web.Request, export: Export) -> web.StreamResponse:
-    """An archive of which something is not known: its length is not, either."""
+async def _send_without_length(request: web.Request, export: Export) -> web.StreamResponse:
+    """Send a whole archive of unknown length: not all of its members were measured before."""
     archives = request.app[ARCHIVES]
     archive = archives.whole(export.plan, export.sources)
     announced = Volume(file_count=export.plan.file_count, total_bytes=export.plan.total_bytes)
@@ -173,8 +174,10 @@ async def _send_unknown(request: web.Request, export: Export) -> web.StreamRespo
         _log_skipped(request, export, archive.skipped)
 
 
-async def _send_known(request: web.Request, export: Export, layout: Layout, asked: range | None) -> web.StreamResponse:
-    """A whole archive of which all is known, or a part of it."""
+async def _send_with_length(
+    request: web.Request, export: Export, layout: Layout, asked: range | None
+) -> web.StreamResponse:
+    """Send a whole archive of known length, or a part of it."""
     archives = request.app[ARCHIVES]
     wanted = range(layout.size) if asked is None else asked
     part = await archives.part(layout, wanted, export.sources)
@@ -189,7 +192,7 @@ async def _send_known(request: web.Request, export: Export, layout: Layout, aske
             request, response, archives.stream(part), export.record(part, announced, params)
         )
     except Changed as error:
-        log.warning("%s: %s does not come to what is remembered of it, which is forgotten", export.resource, error.name)
+        log.warning("%s: %s does not match its remembered figures, which are dropped", export.resource, error.name)
         raise
     finally:
         if asked is None:
@@ -197,7 +200,8 @@ async def _send_known(request: web.Request, export: Export, layout: Layout, aske
 
 
 def _response(request: web.Request, export: Export, length: int | None) -> web.StreamResponse:
-    """Without a length, the response is chunked; how much is to come is then known as listed: files and their bytes."""
+    """Without a length, the response is chunked. Its headers then still have the number of files and their bytes, as
+    listed."""
     response = web.StreamResponse(
         headers=Validators(export.plan.tag).headers
         | {

@@ -16,7 +16,7 @@ from service.http.query import Moment, Text
 
 
 class AuditLogQuery(CursorQuery):
-    """By whom, about whom, what, how it ended, when, and in which request."""
+    """The filters: who did it, whose sessions, which action and result, when, and in which request."""
 
     actor: Text | None = None
     about: Text | None = None
@@ -34,7 +34,7 @@ class AuditLogQuery(CursorQuery):
 
 
 async def list_audit(request: web.Request) -> web.Response:
-    """A page of the audit log, newest first. To read it is an access of its own, and audited."""
+    """A page of the audit log, newest first. Reading it is itself audited."""
     query = AuditLogQuery.of(request)
     asked = AuditQuery(
         query.actor, query.about, query.action, query.result, query.since, query.until, query.correlation_id

@@ -1,7 +1,7 @@
 """GET /api/admin/doctor/...: the responses that `session-export doctor` examines, to find out what proxies do to them.
 
-Streams are sent like an export (chunked, not to be buffered) and broken off like one (by raising). The session is sent
-like a download. None of them has data of users, and none is audited.
+Streams are sent like an export (chunked, with buffering turned off) and are broken off like one (by raising). The
+session is sent like a download. None of them contains user data, and none is audited.
 """
 
 import asyncio

@@ -31,12 +31,12 @@ STATUS_OF_STORE: dict[type[StoreError], HTTPStatus] = {
     Truncated: HTTPStatus.INTERNAL_SERVER_ERROR,
     Replaced: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    Changed: HTTPStatus.SERVICE_UNAVAILABLE,  # what was remembered is forgotten; the next request gets what is there
+    Changed: HTTPStatus.SERVICE_UNAVAILABLE,  # outdated figures are dropped; the next request gets the file as it is
 }
 
 
 def translate(request: web.BaseRequest, error: Exception) -> Problem | None:
-    """The problem for an exception; None if it is not one of theirs."""
+    """The problem for an exception of the inner rooms; None for any other."""
     match error:
         case UserNotFound():
             return Problem(HTTPStatus.NOT_FOUND, "User not found")

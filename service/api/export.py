@@ -74,10 +74,10 @@ def _record(resource: str, archive: Archive | Part, announced: Volume, params: d
 
 
 def selected_name(selection: Selection) -> str:
-    """What an archive's name says of the selection."""
+    """The part of an archive's file name that describes the selection."""
     return "sessions" if selection.is_everything else "sessions-selected"
 
 
 def selected_params(selection: Selection) -> dict[str, Any]:
-    """What audit rows say of a selection; nothing where everything was exported."""
+    """The audit parameters of a selection; empty if everything was exported."""
     return {} if selection.is_everything else {"selection": selection.params()}

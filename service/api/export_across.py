@@ -60,8 +60,8 @@ async def _export(request: web.Request, query: ExportAcrossQuery) -> Export:
 
 
 async def _selected_users(request: web.Request, selection: Selection) -> list[tuple[Folder, UserSessions]]:
-    """Users by folder, with what is selected of their files. Raises a Problem with status 422 for too many, which are
-    counted to the end, but not kept."""
+    """The folders, sorted, with their selected files. Raises a Problem with status 422 for too many files: they are
+    counted to the end, but not kept in memory."""
     most = request.app[SETTINGS].exports.max_files
     count = 0
     users = []
@@ -76,6 +76,6 @@ async def _selected_users(request: web.Request, selection: Selection) -> list[tu
 
 
 async def _unassigned(request: web.Request) -> list[dict[str, object]]:
-    """The directories that no user has: their sessions are in no archive."""
+    """The directories that belong to no user: their sessions are in no archive."""
     rows, _ = await request.app[DIRECTORY].unassigned(MOST_UNASSIGNED, 0)
     return [{"directory": row.directory, "sessions": row.sessions} for row in rows]

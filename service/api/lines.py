@@ -49,7 +49,7 @@ def _read(file: OpenFile, start: int, limit: int) -> tuple[bytes, int]:
 
 
 def _line(line: PageLine) -> bytes:
-    """A line that is JSON stays as it is written, so numbers lose no digit and members keep their order."""
+    """A JSON line is copied unchanged, so numbers lose no digit and members keep their order."""
     value = json_value(line)
     place = b'"offset": %d, "length": %d' % (line.offset, line.length)
     if value is not None:
@@ -58,7 +58,7 @@ def _line(line: PageLine) -> bytes:
 
 
 def _text(line: PageLine) -> str:
-    """Bytes that are not UTF-8 become `\\xff`; a character that is cut in two is left out."""
+    """Bytes that are not UTF-8 become `\\xff`; an incomplete character at the cut is left out."""
     return codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(line.content, final=not line.is_cut)
 
 

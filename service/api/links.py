@@ -1,4 +1,4 @@
-"""POST /api/admin/links makes a link; GET /api/links/{token} is for links that are not valid, see `http.links`."""
+"""POST /api/admin/links makes a link; GET /api/links/{token} rejects links that are not valid, see `http.links`."""
 
 import uuid
 from datetime import UTC, datetime
@@ -26,14 +26,14 @@ MAX_TOKEN = 7 * 1024  # characters: nginx takes request lines of 8 KiB
 
 
 class LinkBody(Body):
-    """What to make a link to, and for how many seconds."""
+    """The path to link to, and for how many seconds the link is valid."""
 
     path: Annotated[str, StringConstraints(pattern=TARGET)]
     expires_in: Integer = Field(900, ge=1)
 
 
 async def make_link(request: web.Request) -> web.Response:
-    """A link to a download or an export. Its row is in the audit log before the link is given away."""
+    """Make a link to a download or an export. Its row is in the audit log before the link is returned."""
     body = await LinkBody.of(request)
     longest = request.app[SETTINGS].links.longest
     if body.expires_in > longest:
@@ -57,5 +57,5 @@ async def reject_link(_request: web.Request) -> web.Response:
 
 
 def _origin(request: web.Request) -> str:
-    """Scheme and authority by which the client reached the service, as far as its proxies tell."""
+    """Scheme and authority by which the client reached the service, as far as its proxies forward them."""
     return f"{client_of(request).scheme or request.scheme}://{request.host}"

@@ -1,4 +1,4 @@
-"""The keys of the application's parts that handlers use; `build_app` creates the parts."""
+"""The keys of the parts in `request.app`, for handlers; `build_app` creates the parts."""
 
 from aiohttp import web
 

@@ -11,7 +11,7 @@ INTERVAL = 15  # seconds between two checks for the metrics
 
 
 class Readiness:
-    """`checks` has one for each part. It raises CatalogError or StoreError where the part does not answer."""
+    """`checks` has a check for each part, which raises CatalogError or StoreError if the part does not answer."""
 
     def __init__(self, checks: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
         self._checks = checks
@@ -30,7 +30,7 @@ class Readiness:
         return silent
 
     async def watch(self) -> None:
-        """Check now and then, until cancelled."""
+        """Check every INTERVAL seconds, until cancelled."""
         while True:
             await self.check()
             await asyncio.sleep(INTERVAL)

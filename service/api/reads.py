@@ -1,4 +1,4 @@
-"""The audit rows of requests that read what is known of people."""
+"""The audit rows of requests that read personal data other than session files."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 async def note_read(request: web.Request, action: Action, resource: str, params: dict[str, Any]) -> None:
-    """Add the row. If that fails, the request is answered all the same, and it is logged."""
+    """Add the row. A failure is logged, and the request is still answered."""
     try:
         await request.app[AUDIT].write(event_of(request, action, Entry(resource, params)))
     except CatalogError as error:

@@ -1,4 +1,4 @@
-"""GET /openapi.json, /docs and the files of that page: the API's reference. Open to everybody; it has no data of users.
+"""GET /openapi.json, /docs and the files of that page: the API's reference. Open to everybody; it has no user data.
 
 The document is `openapi.yaml` beside this file. The page is Swagger UI from a package. Its
 Content-Security-Policy allows no script, style or request from or to anywhere but this service.
@@ -70,6 +70,6 @@ def _read(path: Path) -> bytes:
 
 
 async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
-    """Piece by piece, so that a slow client, who may be anybody, does not keep a copy of the whole in memory."""
+    """In pieces, so that a slow client, which needs no token here, does not keep a copy of the whole in memory."""
     for start in range(0, len(content), PIECE):
         yield content[start : start + PIECE]

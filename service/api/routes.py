@@ -20,14 +20,14 @@ from service.api.reference import Reference
 
 HEALTH = frozenset({"/healthz", "/readyz"})
 
-# Open to everybody. The guard lets only admins call anything else, unknown paths included.
+# Open to everybody. The guard rejects everybody but admins on all other paths, unknown ones included.
 OPEN_ROUTES = HEALTH | {"/openapi.json", "/docs", "/docs/{asset}", "/api/links/{token}"}
 
 USER = "/api/admin/users/{user_id:[^/]+}"
 # The name may be any text, also with separators: the handler responds 400 to those, not 404.
 SESSION = f"{USER}/sessions/{{session_file:(?s:.*)}}"
 
-# What a link can give: downloads and exports, as in links.TARGET, and nothing else.
+# The only routes that a link can lead to: downloads and exports, as in links.TARGET.
 LINK_ROUTES = frozenset(
     {
         "/api/admin/sessions/download-all",

@@ -1,4 +1,4 @@
-"""The selection of sessions in a request's query, for every list and export that takes one."""
+"""The query parameters that select sessions, for every list and export that has them."""
 
 from dataclasses import replace
 from typing import Annotated, Self
@@ -10,7 +10,7 @@ from service.http.query import Flag, Moment, Query, SearchText, Text
 from service.sessions import Selection
 from service.store import SESSION_FILE
 
-MOST = 200  # values of a parameter that may be given several times
+MOST = 200  # values of a parameter that may be repeated
 
 
 def _session_file(name: str) -> str:
@@ -19,13 +19,13 @@ def _session_file(name: str) -> str:
     return name
 
 
-def _not_here(values: tuple[str, ...]) -> tuple[str, ...]:
-    """To ignore it would give more than was asked for."""
+def _reject(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Reject a parameter of the other kind of selection: ignoring it would return more than was asked for."""
     raise PydanticCustomError("not_here", "This cannot be selected by here")
 
 
 class SelectionQuery(Query):
-    """What both kinds of selection have."""
+    """The parameters of both kinds of selection."""
 
     since: Moment | None = None
     until: Moment | None = None
@@ -47,7 +47,7 @@ class OneUsersSelectionQuery(SelectionQuery):
     """Selects from the sessions of one user."""
 
     session_file: tuple[Annotated[Text, AfterValidator(_session_file)], ...] = Field((), max_length=MOST)
-    user_id: Annotated[tuple[str, ...], AfterValidator(_not_here)] = ()
+    user_id: Annotated[tuple[str, ...], AfterValidator(_reject)] = ()
 
     def selection(self) -> Selection:
         return replace(super().selection(), session_files=self.session_file)
@@ -57,7 +57,7 @@ class AcrossUsersSelectionQuery(SelectionQuery):
     """Selects from the sessions of all users."""
 
     user_id: tuple[Text, ...] = Field((), max_length=MOST)
-    session_file: Annotated[tuple[str, ...], AfterValidator(_not_here)] = ()
+    session_file: Annotated[tuple[str, ...], AfterValidator(_reject)] = ()
 
     def selection(self) -> Selection:
         return replace(super().selection(), user_ids=self.user_id)

@@ -12,7 +12,7 @@ from service.store import SESSION_FILE, InvalidName, OpenFile
 
 @asynccontextmanager
 async def open_session_file(request: web.Request) -> AsyncIterator[tuple[UserSessions, OpenFile]]:
-    """Open it, and close it at the end. Raises UserNotFound or StoreError."""
+    """Open the file for the block. Raises UserNotFound or StoreError."""
     name = request.match_info["session_file"]
     if not SESSION_FILE.fullmatch(name):
         raise InvalidName

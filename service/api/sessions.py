@@ -1,4 +1,4 @@
-"""GET /api/admin/users/{user_id}/sessions, GET /api/admin/sessions for those of all users, and how many by day."""
+"""GET /api/admin/users/{user_id}/sessions; for all users, GET /api/admin/sessions and /api/admin/sessions/days."""
 
 from aiohttp import web
 
@@ -19,7 +19,7 @@ class SortQuery(Query):
 
 
 async def list_sessions(request: web.Request) -> web.Response:
-    """A page of a user's sessions, of those that are selected where the request selects."""
+    """A page of a user's sessions, or of the selected ones."""
     query = PageQuery.of(request)
     selection = OneUsersSelectionQuery.of(request).selection()
     async with request.app[SESSIONS].of(request.match_info["user_id"]) as sessions:
@@ -31,7 +31,7 @@ async def list_sessions(request: web.Request) -> web.Response:
 
 
 async def list_all_sessions(request: web.Request) -> web.Response:
-    """A page of the sessions of all users. To read it is an access of its own, and audited."""
+    """A page of the sessions of all users. Reading it is itself audited."""
     selection = AcrossUsersSelectionQuery.of(request).selection()
     sort = SortQuery.of(request).sort
     query = CursorQuery.of(request)

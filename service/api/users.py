@@ -20,7 +20,7 @@ from service.store.layout import yields_directory
 from service.transfers.events import event_of
 from service.transfers.record import Entry
 
-# What every address is. Whether one takes mail, only its server can say.
+# A minimal check: only the mail server knows whether an address exists.
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 

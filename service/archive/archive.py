@@ -1,10 +1,11 @@
 """A whole archive whose length is not known yet: the files of a plan as a ZIP, made while it is sent, on all cores.
 
-stream-zip makes the archive, but its compressor only returns what was deflated already. The blocks of the files are
-read and deflated in a pool before they are needed (blocks.py), each apart from the others, as deflate allows (RFC 1951,
-see codec.py), and are framed in order. In a ZIP, sizes and checksum may follow the data (APPNOTE 4.3.9,
-https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT), so nothing has to be known of a file before it is read.
-What its members came to is remembered, so that the next archive with them has a length (part.py).
+stream-zip makes the archive, but its compressor only returns blocks that are deflated already. A pool reads and
+deflates the blocks before they are needed (blocks.py), each independently of the others, as deflate allows (RFC 1951,
+see codec.py); they are framed in order. In a ZIP, sizes and checksum may follow the data (APPNOTE 4.3.9,
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT), so a file need not be read before its header is sent.
+The figures of the members (sizes and checksums) are remembered, so that the length of the next archive with them is
+known (part.py).
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -27,14 +28,14 @@ from service.store import Skipped
 
 
 class Archive:
-    """While `chunks` runs, the counts say what went in so far.
+    """While `chunks` runs, `counts` has the files and bytes written so far.
 
-    `kept_to_plan` becomes false where a file is skipped, or was replaced since the listing: the plan's tag stands for
-    something else then.
+    `kept_to_plan` becomes false if a file is skipped, or was replaced since the listing: the plan's tag does not
+    identify this archive then.
     """
 
     def __init__(self, plan: Plan, sources: Mapping[str, Source], pool: Pool, remembered: Remembered) -> None:
-        """`sources` has one for each folder's path. All archives may share `pool`, in which blocks are deflated.
+        """`sources` maps each folder's path to its source. All archives may share `pool`, in which blocks are deflated.
 
         A file that cannot be opened is skipped; only StoreUnavailable ends the archive.
         """
@@ -52,7 +53,8 @@ class Archive:
     def chunks(self) -> Generator[bytes, None, None]:
         """The archive, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
 
-        Raises StoreError when a file cannot be read to its end: the archive is broken then, and must not end well.
+        Raises StoreError when a file cannot be read to its end: the archive is broken then, and the response must break
+        off.
         """
         try:
             yield from gathered(stream_zip(self._members(), chunk_size=CHUNK, get_compressobj=self._compressor))
@@ -111,7 +113,7 @@ class Archive:
                     self._figures[block.member.row] = block.figures
                 return
             follower = next(following)
-            assert isinstance(follower, Block)  # noqa: S101 - up to the last one, a member's blocks stand together
+            assert isinstance(follower, Block)  # noqa: S101 - the blocks of a member are consecutive
             block = follower
 
     def _report(self, report: Report) -> MemberFile:

@@ -1,4 +1,4 @@
-"""The archives of a process: what is remembered of them, and the pools that they are made in."""
+"""The archives of a process: their plans, their remembered figures, and the pools in which they are made."""
 
 import asyncio
 import time
@@ -37,18 +37,19 @@ class Archives:
         self._saved = SavedFigures(store, self.remembered, files_pool)
 
     async def close(self) -> None:
-        """Wait until what was learned of exports is saved."""
+        """Wait until the figures of all exports are saved."""
         await self._saved.close()
 
     async def plan(self, folders: Sequence[Folder], compression: Compression, origin: Origin | None) -> Plan:
-        """The plan of these files, listed just now; its tag is not revoked. With an `origin`, it has a manifest."""
+        """The plan of these files, which were just listed; its tag is not revoked. With an `origin`, the archive has a
+        manifest."""
         plan = await self._files_pool.run(self._plan, folders, compression, origin)
         while self.snapshots.is_revoked(plan.tag):
             plan = plan.salted()
         return plan
 
     async def find(self, scope: str, tag: str, current: Plan) -> Plan | None:
-        """The plan with this tag, if all of its bytes can still be had as things are in `current`."""
+        """The plan with this tag, if all of its bytes can still be read from the files as listed in `current`."""
         if tag == current.tag:
             return current
         kept = self.snapshots.find(scope, tag)
@@ -63,15 +64,15 @@ class Archives:
             layout = await self._files_pool.run(self._layout, plan, loaded)
         return layout
 
-    async def make_known(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
-        """Make and remember what is not known; None if that takes more than `patience` seconds, of which the next try
-        has less to do.
+    async def measure(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
+        """The layout, after measuring and remembering the members whose figures are unknown. None if that takes more
+        than `patience` seconds; the next call continues from there.
 
-        Raises Changed or another StoreError where a file cannot be had as the plan has it.
+        Raises Changed or another StoreError if a file has changed since the plan, or cannot be read.
         """
         if (layout := await self.layout(plan)) is not None:
             return layout
-        lock = self._sizing.setdefault(plan.tag, asyncio.Lock())  # requests for ranges of one plan come together
+        lock = self._sizing.setdefault(plan.tag, asyncio.Lock())  # requests for ranges of one plan often arrive at once
         try:
             async with asyncio.timeout(patience), lock:
                 await self._size(plan, sources)
@@ -82,11 +83,11 @@ class Archives:
         return await self.layout(plan)
 
     def save_later(self, plan: Plan) -> None:
-        """Save what is known of the plan's files, in the background."""
+        """Save the remembered figures of the plan's files, in the background."""
         self._saved.save_later(plan)
 
     def whole(self, plan: Plan, sources: Sources) -> Archive:
-        """An archive of unknown length; of many, each has its turn in the pools."""
+        """An archive of unknown length. Concurrent archives take turns in the pools."""
         return Archive(plan, sources, self._deflate_pool, self.remembered)
 
     async def part(self, layout: Layout, wanted: range, sources: Sources) -> Part:
@@ -108,10 +109,10 @@ class Archives:
     def _layout(self, plan: Plan, loaded: Mapping[bytes, bytes]) -> Layout | None:
         keys = list(plan.keys())
         wanted = loaded.keys() & set(keys) if loaded else frozenset[bytes]()
-        believed = self.remembered.take_saved({key: loaded[key] for key in wanted})
+        added = self.remembered.add_saved({key: loaded[key] for key in wanted})
         figures = self.remembered.all_of(keys)
-        if believed:  # there may be more than can be remembered
-            figures = [believed.get(key) or found for key, found in zip(keys, figures, strict=True)]
+        if added:  # there may be more than the cache can hold
+            figures = [added.get(key) or found for key, found in zip(keys, figures, strict=True)]
         known = [found for found in figures if found is not None and plan.is_known(found)]
         return Layout(plan, known) if len(known) == len(figures) else None
 

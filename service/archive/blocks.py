@@ -1,7 +1,7 @@
 """The work in the pool: files are opened, read and deflated, in jobs of about the same size.
 
-A big file makes a job for each block; small files go in batches, since each job costs a hop between threads. The jobs
-are prefetched, also across users, and their results in order are the blocks of all files in order.
+A big file is split into a job for each block; small files are batched, since each job costs a thread switch. The jobs
+run ahead of the consumer, also across users. Their results, taken in order, are the blocks of all files in order.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ EXTRA_JOBS = 2  # submitted beyond one for each thread, so that no thread waits 
 
 @dataclass(eq=False, slots=True)
 class Block:
-    """A piece of a member: its text, and the bytes that the archive has for it. `crc` and `data_crc` are theirs."""
+    """A piece of a member: its text, its bytes in the archive (`data`), and the CRC-32 of each."""
 
     member: Member
     text: bytes
@@ -34,19 +34,19 @@ class Block:
     data_crc: int
     is_first: bool
     is_last: bool
-    figures: bytes | None = None  # of a member whose last block this is, where they are asked for
+    figures: bytes | None = None  # of the member; set on its last block if figures are to be remembered
 
 
 @dataclass(eq=False, slots=True)
 class TooBig:
-    """A file that was small when it was listed; the one that replaced it is too big for its batch."""
+    """A file that was small when it was listed, and has been replaced by one that is too big for its batch."""
 
     listed: Listed
 
 
 def most_open_files(threads: int) -> int:
-    """How many files one archive has open at most, in a pool of so many threads: one for each of its jobs, and the
-    one whose blocks are framed."""
+    """How many files one archive has open at most, in a pool with this many threads: one for each of its jobs, and the
+    one whose blocks are being framed."""
     return threads + EXTRA_JOBS + 1
 
 
@@ -64,7 +64,7 @@ Job = Callable[[], list[Result]]
 
 
 class Blocks:
-    """The blocks of a plan's rows, and what their files came to. Close it to stop its jobs and close its files."""
+    """The blocks of a plan's rows, and the figures of their files. Close it to stop its jobs and close its files."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class Blocks:
         remembered: Remembered | None,
         begin: int = 0,
     ) -> None:
-        """`rows` of the opener's plan ascend; the first file begins at byte `begin`, the end of a block. Figures are
-        put into `remembered` where there is one.
+        """`rows` of the opener's plan ascend; the first file is read from byte `begin`, a multiple of BLOCK. Figures
+        are put into `remembered`, if given.
 
-        The pool may be shared: at most as many of these jobs as it has threads, and EXTRA_JOBS more, are submitted
-        and not taken yet, so memory is flat and every archive gets its turn.
+        The pool may be shared. At most `pool.threads` + EXTRA_JOBS of these jobs are submitted and not taken yet, so
+        memory is bounded and every archive gets its turn.
         """
         self._opener = opener
         self._rows = rows
@@ -96,19 +96,19 @@ class Blocks:
         self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)
 
     def __iter__(self) -> Iterator[Block | Skipped]:
-        """Blocks and files that are skipped, in the order of the rows.
+        """Blocks and skipped files, in the order of the rows.
 
-        Raises StoreError when a file cannot be read to its end or is not as the plan has it, and StoreUnavailable.
+        Raises StoreError if a file cannot be read to its end or has changed since the plan, and StoreUnavailable.
         """
         for results in self._prefetch:
             for result in results:
                 if isinstance(result, TooBig):
-                    yield from map(self._taken, self._blocks_here(result.listed))
+                    yield from map(self._take, self._make_blocks(result.listed))
                 else:
-                    yield self._taken(result)
+                    yield self._take(result)
 
     def stop(self) -> None:
-        """End a checksum that takes long. May be called from any thread."""
+        """Stop computing the checksum of a large file. May be called from any thread."""
         self._stopped = True
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Blocks:
             self._close(file)
         self._opener.close()
 
-    def _taken(self, result: Block | Skipped) -> Block | Skipped:
+    def _take(self, result: Block | Skipped) -> Block | Skipped:
         """Note the figures of a file with several blocks, and close what is no longer needed."""
         if isinstance(result, Skipped):
             return result
@@ -126,13 +126,13 @@ class Blocks:
             self._add_to_tally(result, self._remembered)
         if result.is_last:
             self._close(member.file)
-        if member.folder != self._folder:  # all jobs of the folder before are done, as they are taken in order
+        if member.folder != self._folder:  # all jobs of the previous folder are done, as results are taken in order
             self._opener.close_folder(self._folder)
             self._folder = member.folder
         return result
 
     def _add_to_tally(self, block: Block, remembered: Remembered) -> None:
-        """The blocks of a big file come one after the other."""
+        """Add a block of a big file; its blocks arrive in order."""
         if block.is_first:
             self._tally = Tally(self._hashed)
         if self._tally is not None:
@@ -142,8 +142,8 @@ class Blocks:
                 self._tally = None
 
     def _finish(self, block: Block, tally: Tally, remembered: Remembered) -> None:
-        """Note the figures of a member. Raises Changed where it is only measured and has changed since it was listed:
-        nobody can tell then whether a manifest that was sent before says so."""
+        """Remember the figures of a member. A strict opener raises Changed if the file has changed since it was listed:
+        a manifest sent earlier may not mark the file as changed."""
         member = block.member
         changed = self._hashed and member.was_changed()
         if changed and self._opener.strict:
@@ -152,7 +152,7 @@ class Blocks:
         remembered.put(member.key, block.figures)
 
     def _jobs(self) -> Iterator[Job]:
-        """The jobs in order. They are made in the thread that reads the blocks, as the pool has room for them."""
+        """The jobs in order. They are made in the consumer's thread, whenever the pool has room for them."""
         batch: list[Listed] = []
         room = 0  # the first batch is one file, so that the first byte does not wait for more
         begin = self._begin
@@ -179,7 +179,7 @@ class Blocks:
             yield partial(self._one_block, member, offset)
 
     def _small_files(self, batch: list[Listed]) -> list[Result]:
-        room = 2 * BLOCK  # twice what was listed; no batch holds more in memory
+        room = 2 * BLOCK  # twice the listed bytes; no batch holds more in memory
         results = []
         for listed in batch:
             result = self._small_file(listed, min(room, BLOCK))
@@ -222,8 +222,8 @@ class Blocks:
         data_crc = crc if data is text else crc32(data)
         return Block(member, text, data, crc, data_crc, is_first, is_last)
 
-    def _blocks_here(self, listed: Listed) -> Iterator[Block | Skipped]:
-        """The blocks of a file, made in this thread: rare, and simpler than to change the order of the jobs."""
+    def _make_blocks(self, listed: Listed) -> Iterator[Block | Skipped]:
+        """Make the blocks of a file in this thread: rare, and simpler than changing the order of the jobs."""
         member = self._opened(listed)
         if isinstance(member, Skipped):
             yield member
@@ -243,7 +243,7 @@ class Blocks:
         return self._opener.plan.reads(self._rows, folder, self._begin)
 
     def _checksum(self, member: Member) -> int:
-        """The whole file's. It stands before the data, so the file is read once for it and again for the blocks."""
+        """The checksum of the whole file. It is in the header before the data, so the file is read twice."""
         jobs = (partial(_text_checksum, member, offset) for offset in _offsets(member))
         total = 0
         with closing(Prefetch(jobs, self._pool.executor, self._depth)) as checksums:
@@ -263,7 +263,7 @@ def _is_full(batch: list[Listed]) -> bool:
 
 
 def _offsets(member: Member, begin: int = 0) -> range:
-    """Where blocks begin; an empty file has one block, too."""
+    """The offsets of the blocks; an empty file also has one block."""
     return range(begin, max(member.size, 1), BLOCK)
 
 

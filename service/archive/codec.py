@@ -1,10 +1,10 @@
 """Codecs: how a block of a file is deflated, by itself, so that blocks of one file can be deflated at the same time.
 
-Deflate (RFC 1951) is a sequence of blocks of its own. What a compressor has written after a sync flush ends at a byte's
-border and is followed by no state but the last 32 KiB of the text, to which later blocks may refer. So a file is cut
-into pieces, each piece is deflated alone and ends in a sync flush, the last one with the final block, and together
-they are one valid stream. The price is a few bytes a piece, and that a piece cannot refer to the text before it; where
-size matters more than speed, that text is given to its compressor as a preset dictionary.
+A deflate stream (RFC 1951) is a sequence of blocks. After a sync flush the output ends at a byte boundary, and the only
+state that later blocks depend on is the last 32 KiB of the text, to which they may refer. So a file is cut into pieces,
+and each piece is deflated alone: it ends with a sync flush, the last one with the final block. Concatenated, they are
+one valid stream. The cost is a few bytes for each piece, and that a piece cannot refer to the text before it. Where
+size matters more than speed, that text is given to the compressor as a preset dictionary.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import Any
 from isal import isal_zlib
 from zlib_ng import zlib_ng
 
-# Bytes. A block keeps a core busy for 3 ms; smaller ones lose more to the hops between threads, and compress less.
+# Bytes. A block keeps a core busy for 3 ms; smaller ones lose more to thread switches, and compress less.
 BLOCK = 1024 * 1024
 WINDOW = 32 * 1024  # bytes of text before a block to which deflate can refer
 # Measured on transcripts, one core: igzip's level 2 does 350 MB/s at a ratio of 3.9, level 3 half that for 4 % less;
@@ -35,10 +35,10 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """`deflate(text, before, is_last)` gives the piece of the stream for `text`, which follows `before` (at most the
-    last `window` bytes of the text so far) and is the file's last piece or not. It runs without the GIL.
+    """`deflate(text, before, is_last)` returns the piece of the stream for `text`. `before` is the text that precedes
+    it, at most the last `window` bytes. The function releases the GIL.
 
-    With `needs_crc` the piece is the text itself, and checksum and size stand before the data.
+    With `needs_crc` the piece is the text itself, and its checksum and size are in the local header.
     """
 
     deflate: Callable[[bytes, bytes, bool], bytes]
@@ -54,7 +54,7 @@ def _igzip(text: bytes, _before: bytes, is_last: bool) -> bytes:
 
 
 def _zlib_ng(text: bytes, before: bytes, is_last: bool) -> bytes:
-    # An empty dictionary is not the same as none to this library.
+    # This library treats an empty dictionary differently from none.
     preset: Any = {"zdict": before} if before else {}
     compressor = zlib_ng.compressobj(ZLIB_NG_LEVEL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS, MEMORY_LEVEL, **preset)
     return compressor.compress(text) + compressor.flush(zlib_ng.Z_FINISH if is_last else zlib_ng.Z_SYNC_FLUSH)
@@ -73,5 +73,5 @@ def crc32(text: bytes) -> int:
 
 
 def crc32_joined(first: int, second: int, second_length: int) -> int:
-    """The checksum of two texts in a row, from that of each."""
+    """The checksum of two concatenated texts, from that of each."""
     return isal_zlib.crc32_combine(first, second, second_length)

@@ -1,11 +1,11 @@
-"""What went into an archive so far."""
+"""The files and bytes written to an archive so far."""
 
 from array import array
 
 
 class Counts:
-    """Session files and their bytes, uncompressed, of each folder of a plan, by its index. For one thread to write and
-    any to read."""
+    """Session files and their uncompressed bytes, in all and by a folder's index in the plan. One thread writes; any
+    thread may read."""
 
     def __init__(self, folders: int) -> None:
         self._files = array("Q", bytes(8 * folders))

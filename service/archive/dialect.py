@@ -1,8 +1,8 @@
-"""Which bytes a codec makes on this machine.
+"""The dialect of a codec: a digest that identifies the compressed bytes it produces on this machine.
 
-Deflate does not say it: igzip makes others on a processor without SSE4.2, and others again on ARM; zlib-ng others from
-release to release, some of the same length. So a plan's tag and all remembered figures have the digest of what the
-codec makes of a sample, here and now. Replicas with different dialects never continue each other's archives.
+The deflate format does not determine them: igzip's output depends on the processor (SSE4.2, ARM), and zlib-ng's on the
+release, sometimes with the same length. So a plan's tag and the keys of all remembered figures include a digest of what
+the codec makes of sample texts on this machine. Replicas with different dialects never resume each other's archives.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ import random
 
 from service.archive.codec import BLOCK, CODECS, Compression
 
-FORMAT = 1  # of framing, manifest and figures; raise it when archives of the same files become other bytes
+FORMAT = 1  # of framing, manifest and figures; raise it when a release makes other bytes of the same files
 DIGEST = 8  # bytes
 
 
 def dialect_of(compression: Compression) -> bytes:
-    """Takes some milliseconds."""
+    """Compute the digest; takes some milliseconds."""
     codec = CODECS[compression]
     digest = hashlib.sha256(repr((FORMAT, compression.value, BLOCK)).encode())
     for text in _samples():
@@ -25,7 +25,7 @@ def dialect_of(compression: Compression) -> bytes:
 
 
 def _samples() -> list[bytes]:
-    """Texts on which codecs were seen to differ: of words, of few letters, of one letter, random, tiny and empty."""
+    """Texts for which codecs were seen to differ: words, few letters, one letter, random bytes, tiny and empty."""
     chance = random.Random(0)  # noqa: S311 - the same texts everywhere, not secrets
     words = [chance.randbytes(chance.randrange(2, 12)).hex().encode() for _ in range(300)]
     few = bytes(chance.choices(b"abcd", k=20_000))

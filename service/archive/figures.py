@@ -1,9 +1,9 @@
-"""The figures of a member: what it came to when it was deflated, as one `bytes` object.
+"""The figures of a member: sizes and checksums that were measured when it was deflated, packed into one `bytes` object.
 
-They hold the checksum of the text, the bytes in the archive, for each block its bytes in the archive and their
-checksum, and the text's SHA-256 where a manifest asked for it. With the figures of all members an archive's length is a
-sum, and a part of it can be made without what stands before. They are a prediction, never the truth: each block that is
-made again is held against them before it is sent.
+They hold the checksum of the text, the compressed size, the compressed size and checksum of each block, and the text's
+SHA-256 if a manifest needed it. From the figures of all members the length of an archive is computed, and any part of
+it can be made without the parts before it. They are only a prediction: each block that is made again is compared with
+them before it is sent.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ HAS_SHA256, CHANGED = 1, 2
 
 
 class Tally:
-    """Figures in the making: `add` a member's blocks in order, then take `figures`."""
+    """Accumulates figures: `add` a member's blocks in order, then call `figures`."""
 
     __slots__ = ("_blocks", "_crc", "_digest", "_packed")
 
@@ -30,7 +30,7 @@ class Tally:
         self._digest = hashlib.sha256() if hashed else None
 
     def add(self, text: bytes, crc: int, packed: int, packed_crc: int) -> None:
-        """`crc` is that of `text`, `packed` its bytes in the archive, `packed_crc` theirs."""
+        """`crc` is that of `text`, `packed` its compressed size, `packed_crc` the checksum of the compressed bytes."""
         self._crc = crc32_joined(self._crc, crc, len(text)) if self._blocks else crc
         self._packed += packed
         self._blocks += BLOCK_FIGURES.pack(packed, packed_crc)
@@ -46,7 +46,7 @@ class Tally:
 
 
 def sha256_of(figures: bytes) -> bytes | None:
-    """The text's SHA-256, where it was asked for."""
+    """The text's SHA-256, if the figures have it."""
     flags = HEAD.unpack_from(figures)[2]
     return figures[HEAD.size : HEAD.size + SHA256_SIZE] if flags & HAS_SHA256 else None
 

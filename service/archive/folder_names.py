@@ -1,14 +1,14 @@
-"""What a user's folder in an archive is called.
+"""The name of a user's folder in an archive.
 
-Archives are unpacked on file systems that ignore case, drop dots at the end of a name, or reserve names such as `con`.
-So a user id is a folder's name only where that is plain everywhere. Any other id gets a readable form of it, `~` and a
-digest; no plain name has a `~`. Neither depends on which other users are in the archive.
+Archives are unpacked on file systems that ignore case, drop trailing dots, or reserve names such as `con`. So a user id
+is used as a folder name only if it is a plain name on all of them. Any other id becomes a readable form of it, `~` and
+a digest; no plain name contains `~`. A name never depends on which other users are in the archive.
 """
 
 import hashlib
 import re
 
-# No member of the service itself begins like this, and nothing hidden, no option of a command, no `..`.
+# Excludes hidden files, command options and `..`; the members that the service itself adds begin with `_`.
 PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9_-])?")
 RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # by Windows, with any suffix
 NOT_PLAIN = re.compile(r"[^a-z0-9]+")

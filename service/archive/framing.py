@@ -1,7 +1,7 @@
-"""What stands around the members of a ZIP: the same bytes as stream-zip's, for archives that do not begin at their
-beginning, or whose length is announced. Pure functions of what is known of a member (APPNOTE 4.3).
+"""The headers and other records around the members of a ZIP (APPNOTE 4.3), as pure functions of a member's fields.
 
-Tests hold all of them against stream-zip.
+They make the same bytes as stream-zip, for responses that start inside an archive or announce its length. Tests compare
+all of them with stream-zip.
 """
 
 import stat
@@ -15,8 +15,8 @@ MODE = stat.S_IFREG | 0o600
 EARLIEST = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
 LATEST = 2**31 - 1
 
-MOST_16, MOST_32 = 0xFFFF, 0xFFFF_FFFF  # what the fields without ZIP64 hold
-# Bytes of the largest text that fits without ZIP64 though it does not compress: deflate adds 5 for each 64 KiB.
+MOST_16, MOST_32 = 0xFFFF, 0xFFFF_FFFF  # the largest values of fields without ZIP64
+# Bytes of the largest text that fits without ZIP64 even if it is incompressible: deflate adds 5 for each 64 KiB.
 LARGEST_32 = MOST_32 - 64 * 1024 * 1024
 
 UTF8, SIZES_FOLLOW = 0x0800, 0x0008
@@ -34,12 +34,12 @@ END = Struct("<4sHHHHIIH")
 
 
 def needs_zip64(size: int, offset: int) -> bool:
-    """Whether a member of `size` bytes, uncompressed, which begins at `offset`, needs ZIP64."""
+    """Whether a member of `size` uncompressed bytes that begins at `offset` needs ZIP64."""
     return size > LARGEST_32 or offset > MOST_32
 
 
 class Entry(NamedTuple):
-    """A member as its headers describe it. `packed` are its bytes in the archive, `offset` is where it begins."""
+    """The fields of a member's headers. `packed` is its compressed size, `offset` is where it begins."""
 
     name: str
     mtime_ns: int
@@ -131,7 +131,7 @@ def zip_time(mtime_ns: int) -> datetime:
 
 
 def zip_seconds(mtime_ns: int) -> int:
-    """The same as a Unix time."""
+    """The same time as a Unix time."""
     return min(max(mtime_ns // 10**9, EARLIEST), LATEST)
 
 

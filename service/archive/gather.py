@@ -1,4 +1,4 @@
-"""From the many pieces of an archive to chunks of a size that is worth a hop between threads and a write."""
+"""Joins the many small pieces of an archive into chunks that are worth a thread switch and a write."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ CHUNK = 512 * 1024  # bytes; twice that is no faster and takes a third more memo
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The first piece at once, then as many together as make a chunk."""
+    """Yield the first piece at once, then the others joined into chunks."""
     pieces = iter(pieces)
     yield from islice(pieces, 1)
     kept: list[bytes] = []

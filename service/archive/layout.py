@@ -1,4 +1,4 @@
-"""Where everything stands in an archive of which all is known: offsets, the central directory, and the length."""
+"""The layout of an archive whose figures are all known: offsets, the central directory, and the length."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,29 @@ from service.archive.reports import Report
 class Layout:
     """The archive of a plan whose members' figures are all known.
 
-    `offsets` has where each row begins and, at its end, where the last one ends. `head` stands before the first row,
-    `tail` between the last one and the central directory: the members of the service itself.
+    `offsets` has the offset of each row and, as its last item, the end of the last row. `head` and `tail` are the
+    members that the service itself adds: before the first row, and between the last row and the central directory.
     """
 
     def __init__(self, plan: Plan, figures: Sequence[bytes]) -> None:
-        """`figures` are of all rows. Takes about a microsecond for each."""
+        """`figures` has those of every row. Takes about a microsecond for each."""
         self.plan = plan
         self.figures = figures
         self.names = list(plan.names())
         self._directory_size = 0
         self._zip64 = False
-        self.head, self._first_entries = self._framed(first_reports(plan), 0)
+        self.head, self._first_entries = self._frame(first_reports(plan), 0)
         self.offsets = array("Q", [len(self.head)])
         self._place_rows()
         last = last_reports(plan, Written(figures, plan.skipped))
-        self.tail, self._last_entries = self._framed(last, self.offsets[-1])
+        self.tail, self._last_entries = self._frame(last, self.offsets[-1])
         self._members = len(self.names) + len(self._first_entries) + len(self._last_entries)
         self._directory_at = self.offsets[-1] + len(self.tail)
         self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
         self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
 
     def entry(self, row: int) -> Entry:
-        """What the headers of a session file say."""
+        """The header fields of a session file."""
         crc, packed, _ = HEAD.unpack_from(self.figures[row])
         plan = self.plan
         return Entry(self.names[row], plan.mtimes_ns[row], crc, packed, plan.sizes[row], self.offsets[row])
@@ -49,7 +49,8 @@ class Layout:
         yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
 
     def _place_rows(self) -> None:
-        """One loop without calls: it is all that a client waits for who asks for the end of 100,000 files."""
+        """Compute the offset of each row. One loop without function calls: before a range of an archive of 100,000
+        files, a client waits for nothing but this."""
         framing, unpack, add = self.plan.framing, HEAD.unpack_from, self.offsets.append
         around_32, around_64 = (framing.before(0, zip64) + framing.after(zip64) for zip64 in (False, True))
         central_32, central_64 = (framing.central_size(0, zip64) for zip64 in (False, True))
@@ -67,8 +68,8 @@ class Layout:
         self._zip64 = self._zip64 or large > 0
         self._directory_size += names + large * central_64 + (len(self.names) - large) * central_32
 
-    def _framed(self, reports: Sequence[Report], offset: int) -> tuple[bytes, list[Entry]]:
-        """These members as they are from `offset` on."""
+    def _frame(self, reports: Sequence[Report], offset: int) -> tuple[bytes, list[Entry]]:
+        """The bytes and entries of these members, of which the first begins at `offset`."""
         framing, members, entries = self.plan.framing, b"", []
         for report in reports:
             entry, member = report.framed(framing, self.plan.codec, offset + len(members))

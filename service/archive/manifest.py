@@ -1,8 +1,9 @@
-"""The manifest, by which an archive proves that it is whole, and says what it holds.
+"""The manifest: it lists what an archive contains, and proves that the archive is whole.
 
-`_manifest.json` comes first: what was asked for and what is to come. `_members.jsonl` has a line for each session file.
-`_result.json` comes last; an archive without it is not whole, even where a ZIP reader does not notice. Nothing in them
-depends on who asked or when: the same selection of the same files, which nobody writes to, is the same archive.
+`_manifest.json` comes first: the selection, and the number of files and bytes to follow. `_members.jsonl` has a line
+for each session file. `_result.json` comes last; an archive without it is not whole, even if a ZIP reader does not
+notice. None of them depends on the caller or the time: the same selection of the same unchanged files is the same
+archive.
 """
 
 import json
@@ -23,8 +24,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What went into an archive: the figures of each row, None where the file was skipped; what was skipped; by row,
-    bytes and modification time in nanoseconds of files that are not as planned."""
+    """What was written to an archive: the figures of each row (None if the file was skipped), the skipped files, and,
+    by row, the size and modification time in nanoseconds of files that were replaced since the plan."""
 
     figures: Sequence[bytes | None]
     skipped: Sequence[Skipped]
@@ -32,7 +33,7 @@ class Written:
 
 
 def without_reserved_name(listing: Listing) -> Listing:
-    """The files of an archive without folders: a session file that has the name of the manifest's list is skipped."""
+    """The listing for an archive without folders: a session file named like the manifest's list is skipped."""
     if MEMBERS not in listing.names:
         return listing
     others = {*listing.names, *(file.name for file in listing.skipped)} - {MEMBERS}
@@ -57,7 +58,7 @@ def first_reports(plan: Plan) -> list[Report]:
 
 
 def last_reports(plan: Plan, written: Written) -> list[Report]:
-    """The members behind the session files."""
+    """The members after the session files."""
     if plan.origin is None:
         return [json_report(SKIPPED, skipped_rows(written.skipped))] if written.skipped else []
     members = Report(MEMBERS, lambda: _lines(plan, written))
@@ -84,14 +85,14 @@ def _user_row(folder: Folder) -> dict[str, Any]:
 
 
 def _rows(plan: Plan, written: Written) -> Iterator[tuple[int, bytes, int, int]]:
-    """Row, figures, size and modification time of each file that went in."""
+    """Row, figures, size and modification time of each file that was written."""
     for row, (figures, size, mtime_ns) in enumerate(zip(written.figures, plan.sizes, plan.mtimes_ns, strict=True)):
         if figures is not None:
             yield row, figures, *written.replaced.get(row, (size, mtime_ns))
 
 
 def _lines(plan: Plan, written: Written) -> Iterator[bytes]:
-    """Names are plain ASCII, so that no line needs an encoder."""
+    """The lines of `_members.jsonl`. Names are plain ASCII, so they need no JSON encoder."""
     owners = [json.dumps(folder.user_id) for folder in plan.folders]
     listed = plan.rows(row for row, *_ in _rows(plan, written))
     for file, (row, figures, size, mtime_ns) in zip(listed, _rows(plan, written), strict=True):

@@ -1,4 +1,4 @@
-"""Session files on their way into an archive: opened as the plan has them."""
+"""The members of an archive: session files, opened and compared with the plan."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from service.store import OpenFile, Read, Skipped, StoreError, StoreUnavailable,
 
 
 class Changed(StoreError):
-    """A file is no longer as the plan has it. `name` is the member's, `key` that of its figures."""
+    """A file has changed since the plan was made. `name` is the member's; `key` is the key of its figures."""
 
     def __init__(self, name: str, key: bytes) -> None:
         super().__init__("A session file is no longer what it was when the export was announced.")
@@ -19,7 +19,7 @@ class Changed(StoreError):
 
 
 class Source:
-    """The files of one folder. Its directories are opened for the first file, by any thread."""
+    """The files of one folder. Its directories are opened together with its first file, in any thread."""
 
     def __init__(self, open_files: Callable[[], UserFiles]) -> None:
         self._open_files = open_files
@@ -27,7 +27,7 @@ class Source:
         self._lock = threading.Lock()
 
     def open(self, name: str, reads: Callable[[], Iterator[Read]]) -> OpenFile:
-        """`reads` gives all reads of the folder that are to come; see `UserFiles.prefetch`."""
+        """`reads` returns all upcoming reads of the folder; see `UserFiles.prefetch`."""
         with self._lock:
             if self._files is None:
                 self._files = self._open_files()
@@ -35,7 +35,7 @@ class Source:
         return self._files.open(name)
 
     def close(self) -> None:
-        """Close the directories, until they are needed again. No thread may be in `open`."""
+        """Close the directories; `open` opens them again. No thread may be in `open`."""
         if self._files is not None:
             self._files.close()
             self._files = None
@@ -43,10 +43,10 @@ class Source:
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """An open file. `size` and `mtime_ns` are what the archive will have; `key` is that of its figures.
+    """An open file. `size` and `mtime_ns` are those that the archive will have; `key` is the key of its figures.
 
-    `as_planned` is false if the file is another one than the plan has. `crc` is known before the data only where the
-    headers need it there.
+    `as_planned` is false if the file was replaced since the plan was made. `crc` is set before the data is read only if
+    the local header needs it.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Member:
     crc: int | None = None
 
     def was_changed(self) -> bool:
-        """Whether the file was changed since it was listed, or moments before it was opened where it is another one.
+        """Whether the file has changed since it was listed; for a replaced file, since moments before it was opened.
         Blocks."""
         if self.as_planned:
             return (self.file.size, self.file.mtime_ns) != (self.size, self.mtime_ns) or self.file.has_changed()
@@ -70,12 +70,12 @@ class Member:
 class Opener:
     """Opens the files of a plan. A file that has only grown since it was listed is cut at its listed size.
 
-    A `strict` one raises Changed for a file that is not as the plan has it. Otherwise a file that replaced it is taken
-    as it is, and one that cannot be opened is skipped.
+    If `strict`, a file that was replaced or cannot be opened raises Changed. Otherwise the replacing file is used, and
+    a file that cannot be opened is skipped.
     """
 
     def __init__(self, plan: Plan, sources: Mapping[str, Source], *, strict: bool) -> None:
-        """A source for each folder of the plan, by its path."""
+        """`sources` maps the path of each folder of the plan to its source."""
         self.plan = plan
         self._sources = sources
         self.strict = strict

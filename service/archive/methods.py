@@ -1,11 +1,11 @@
 """stream-zip's methods, with ZIP64 only on the members that need it.
 
-A member needs ZIP64 where it is larger than 4 GiB or begins behind 4 GiB of the archive, and the end records where the
-archive does, or holds more than 65,535 members (APPNOTE 4.4.1.4). On a member that does not need it, ZIP64 makes Java's
-`ZipInputStream` lose the rest of the archive without an exception.
+A member needs ZIP64 if it is larger than 4 GiB or begins beyond 4 GiB in the archive. The end records need it if the
+archive is that large or has more than 65,535 members (APPNOTE 4.4.1.4). If a member has ZIP64 without needing it,
+Java's `ZipInputStream` loses the rest of the archive without an exception.
 
-stream-zip's own `ZIP_AUTO` chooses like this, but ignores `get_compressobj` and cannot store. What it calls of a method
-is `_get`, with the offset at which the member begins; this is private, so a test holds it.
+stream-zip's own `ZIP_AUTO` makes the same choice, but ignores `get_compressobj` and cannot store. stream-zip calls a
+method's private `_get` with the offset at which the member begins; a test detects if that changes.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from service.archive.framing import needs_zip64
 
 
 class MemberMethod(Method):
-    """One member's method. Stored members have a checksum, which stands before their data."""
+    """One member's method. `stored_crc` is the checksum of a stored member, which precedes its data."""
 
     def __init__(self, size: int, stored_crc: int | None) -> None:
         self._size = size

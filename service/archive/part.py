@@ -1,7 +1,7 @@
-"""Any part of an archive of which all is known, made without what stands before it.
+"""Any part of an archive whose figures are all known, made without the parts before it.
 
-A part begins in the block that its first byte is in: at most one block of text is deflated to be thrown away, wherever
-it begins. Each block that is made is held against its remembered figures before any of it is sent.
+Making a part begins with the block that contains its first byte, so at most one block is deflated in vain. Each block
+is compared with its remembered figures before any of it is sent.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ from service.store import Skipped
 
 
 class Part:
-    """The bytes `wanted` of an archive. While `chunks` runs, the counts say what was read for them so far."""
+    """The bytes `wanted` of an archive. While `chunks` runs, `counts` has the files and bytes read so far."""
 
     def __init__(
         self, layout: Layout, wanted: range, sources: Mapping[str, Source], pool: Pool, remembered: Remembered
@@ -52,8 +52,8 @@ class Part:
     def chunks(self) -> Generator[bytes, None, None]:
         """The part, in chunks of up to 1.5 MiB. Blocks; close it to close the files.
 
-        Raises Changed where a file does not come to what is remembered of it, which is forgotten, and StoreError where
-        it cannot be read.
+        Raises Changed if a file does not match its remembered figures, which are then dropped, and StoreError if it
+        cannot be read.
         """
         try:
             yield from gathered(self._clipped())
@@ -68,7 +68,7 @@ class Part:
         self._blocks.stop()
 
     def _beginning(self) -> tuple[int, int]:
-        """Where making begins: the offset in the archive, and the number of the block of the first row."""
+        """Where to start: the offset in the archive, and the index of the block in the first row."""
         layout = self._layout
         if self._wanted.start < layout.offsets[0]:
             return 0, 0
@@ -79,7 +79,7 @@ class Part:
         number = 0
         last = len(blocks_of(layout.figures[self._rows.start])) // BLOCK_FIGURES.size - 1
         for packed, _ in BLOCK_FIGURES.iter_unpack(blocks_of(layout.figures[self._rows.start])):
-            if self._wanted.start < at + packed or number == last:  # or in the descriptor behind the last block
+            if self._wanted.start < at + packed or number == last:  # or in the descriptor after the last block
                 break
             at += packed
             number += 1
@@ -96,7 +96,7 @@ class Part:
                 return
 
     def _pieces(self) -> Iterator[bytes]:
-        """From `_at` on to the archive's end; the caller stops where it has enough."""
+        """The archive from `_at` to its end; the caller stops when it has enough."""
         layout, framing = self._layout, self._layout.plan.framing
         blocks = iter(self._blocks)
         number = self._block
@@ -114,7 +114,7 @@ class Part:
         yield from layout.directory()
 
     def _data(self, blocks: Iterator[Block | Skipped], row: int, first: int) -> Generator[bytes, None, int]:
-        """A member's data from its block number `first` on; returns its folder."""
+        """A member's data from block `first` on; returns its folder."""
         folder = 0
         expected = blocks_of(self._layout.figures[row])[first * BLOCK_FIGURES.size :]
         for figures in BLOCK_FIGURES.iter_unpack(expected):

@@ -20,7 +20,7 @@ from service.archive.framing import Framing
 from service.store import Listing, Read, Skipped
 
 VERSION = Struct("=qq")  # size in bytes, modification time in nanoseconds
-SETTLED = 10  # seconds without a change, after which nobody seems to write to a file
+SETTLED = 10  # seconds without a change after which a file is taken to be complete
 TAG = 32  # hexadecimal digits: 128 bits of SHA-256
 
 
@@ -37,8 +37,8 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One user's files. `path` is where they are in the archive: empty, or a name with a slash at its end; plain ASCII.
-    The manifest has whose they are."""
+    """One user's files. `path` is their folder in the archive: empty, or a name with a trailing slash; plain ASCII.
+    The other fields are for the manifest."""
 
     path: str
     listing: Listing
@@ -48,7 +48,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What was asked for, as the manifest has it."""
+    """The request, as the manifest describes it."""
 
     selection: Mapping[str, object]
     unassigned: Sequence[Mapping[str, object]] = ()
@@ -56,10 +56,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files of `folders` in order are the rows of the plan, counted from 0.
+    """The rows of the plan are the files of `folders`, in order, counted from 0.
 
-    `dialect` is that of the codec; see dialect.py. With an `origin`, the archive has a manifest. `recent` are the rows
-    of files that were changed moments before they were listed. `salt` gives the same files another tag.
+    `dialect` is that of the codec; see dialect.py. With an `origin`, the archive has a manifest. `recent` has the rows
+    of files that were changed moments before they were listed. `salt` gives a plan of the same files another tag.
     """
 
     folders: Sequence[Folder]
@@ -99,28 +99,28 @@ class Plan:
 
     @cached_property
     def total_bytes(self) -> int:
-        """Of all session files, uncompressed, as listed."""
+        """The uncompressed bytes of all session files, as listed."""
         return sum(folder.listing.total_bytes for folder in self.folders)
 
     @cached_property
     def skipped(self) -> list[Skipped]:
-        """What the listings skipped, by the names that the files would have in the archive."""
+        """The files that were skipped when listing, under the names that they would have in the archive."""
         return [
             Skipped(folder.path + item.name, item.reason) for folder in self.folders for item in folder.listing.skipped
         ]
 
     @cached_property
     def sizes(self) -> Sequence[int]:
-        """Of all rows, in bytes."""
+        """The size of each row, in bytes."""
         return _joined([folder.listing.sizes for folder in self.folders])
 
     @cached_property
     def mtimes_ns(self) -> Sequence[int]:
-        """Of all rows, in nanoseconds."""
+        """The modification time of each row, in nanoseconds since the epoch."""
         return _joined([folder.listing.mtimes_ns for folder in self.folders])
 
     def is_known(self, figures: bytes | None) -> bool:
-        """Whether these figures of a row are all that the archive needs."""
+        """Whether the figures of a row suffice for this archive: a manifest needs a SHA-256 too."""
         return figures is not None and (self.origin is None or sha256_of(figures) is not None)
 
     def rows(self, wanted: Iterable[int]) -> Iterator[Listed]:
@@ -137,7 +137,7 @@ class Plan:
             )
 
     def reads(self, rows: Sequence[int], folder: int, begin: int) -> Iterator[Read]:
-        """The reads that blocks make for those of the rows that are in the folder. The first row begins at `begin`."""
+        """The reads that the blocks of these rows make in the folder. The first row is read from byte `begin`."""
         end = self._ends[folder]
         start = end - len(self.folders[folder].listing.names)
         for listed in self.rows(rows[bisect_left(rows, start) : bisect_left(rows, end)]):
@@ -146,7 +146,7 @@ class Plan:
                 yield Read(listed.name, offset, min(BLOCK, listed.size - offset), listed.identity)
 
     def keys(self) -> Iterator[bytes]:
-        """Under which the figures of all rows are remembered; see `key_of`."""
+        """The key of the figures of each row; see `key_of`."""
         pack, dialect = VERSION.pack, self.dialect
         for folder in self.folders:
             listing = folder.listing
@@ -156,13 +156,13 @@ class Plan:
             )
 
     def names(self) -> Iterator[str]:
-        """Of all rows, as they are in the archive."""
+        """The name in the archive of each row."""
         for folder in self.folders:
             path = folder.path
             yield from (path + name for name in folder.listing.names) if path else folder.listing.names
 
     def continues_in(self, current: "Plan") -> bool:
-        """Whether all of its bytes can still be had: its files are there, and have at most grown."""
+        """Whether all of its bytes can still be read: its files exist in `current`, and have only grown."""
         folders = {folder.path: folder.listing for folder in current.folders}
         return all(
             folder.path in folders and _continues(folder.listing, folders[folder.path]) for folder in self.folders
@@ -174,7 +174,7 @@ class Plan:
 
     @cached_property
     def _ends(self) -> list[int]:
-        """Behind the last row of each folder."""
+        """The end of each folder: the index after its last row."""
         return list(accumulate(len(folder.listing.names) for folder in self.folders))
 
 
@@ -188,12 +188,12 @@ def _continues(before: Listing, now: Listing) -> bool:
 
 
 def is_recent(mtime_ns: int, now_ns: int) -> bool:
-    """Whether a file with this modification time may still be being written."""
+    """Whether a file with this modification time may still be growing."""
     return abs(now_ns - mtime_ns) <= SETTLED * 10**9
 
 
 def key_of(identity: bytes, size: int, mtime_ns: int, dialect: bytes) -> bytes:
-    """Under which the figures of a file's version are remembered."""
+    """The key of the figures of one version of a file."""
     return identity + VERSION.pack(size, mtime_ns) + dialect
 
 

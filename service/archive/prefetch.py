@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """An iterator over the results of jobs, of which at most `depth` are submitted and not taken yet.
+    """An iterator over the results of jobs. At most `depth` jobs are submitted and not taken yet.
 
-    The pool may be shared: it runs jobs in the order in which they are submitted, and nobody submits more than
-    `depth`, so everybody gets a turn. The first job is submitted alone, so that nothing delays the first result.
+    The pool may be shared: it runs jobs in the order of submission, and each user of it submits at most `depth`, so all
+    get their turn. The first job is submitted alone, so that nothing delays the first result.
     `jobs` is read in the caller's thread. After `close` no job is running or waiting.
     """
 

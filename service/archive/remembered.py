@@ -1,6 +1,6 @@
-"""The figures of members that were made lately, in memory and in bounds.
+"""A bounded cache of the figures of recently made members, in memory.
 
-Correctness never depends on what is remembered: what is missing is made again, and what is wrong breaks the transfer.
+Correctness never depends on it: missing figures are measured again, and wrong ones break the transfer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from cachetools import LRUCache
 
 MOST = 250_000  # members in a generation: some 50 MB
-MOST_WRONG = 10_000  # keys of which the figures were wrong
+MOST_WRONG = 10_000  # keys whose figures were wrong
 
 
 class Remembered:
     """Figures by a member's key: the version of its file, and the dialect of its codec.
 
-    Two generations stand in for an order of use. When the young one is full it becomes the old one, and what is asked
-    for among the old becomes young again; so the last `most` that were used are there. Any thread may call it.
+    Two generations approximate least-recently-used order. When the young generation is full, it becomes the old one;
+    an old entry that is used becomes young again. So the last `most` entries that were used are kept. Any thread may
+    call it.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -28,7 +29,7 @@ class Remembered:
         return len(self._young) + len(self._old)
 
     def put(self, key: bytes, figures: bytes) -> None:
-        """Figures with a SHA-256, which are longer, stay when the same come without."""
+        """Add figures. Figures with a SHA-256, which are longer, are not replaced by the same without."""
         if len(self._young.get(key, b"")) > len(figures):
             return
         self._wrong.pop(key, None)
@@ -43,19 +44,19 @@ class Remembered:
         return figures
 
     def all_of(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """The figures of each key; fast where all are young."""
+        """The figures of each key; fast if all are young."""
         keys = list(keys)
         found = list(map(self._young.get, keys))
         return [self.get(key) for key in keys] if self._old and None in found else found
 
     def forget(self, key: bytes) -> None:
-        """The figures were wrong. What was saved of the key before is not believed either, until it is made again."""
+        """Drop wrong figures. Saved figures of the key are ignored too, until the member is made again."""
         self._young.pop(key, None)
         self._old.pop(key, None)
         self._wrong[key] = True
 
-    def take_saved(self, saved: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """Put what was saved; returns what of it can be believed."""
+    def add_saved(self, saved: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Add saved figures, except those of keys that were wrong; returns the figures that were added."""
         believed = {key: figures for key, figures in saved.items() if key not in self._wrong}
         for key, figures in believed.items():
             self.put(key, figures)

@@ -1,4 +1,4 @@
-"""Members that the service writes itself."""
+"""Reports: members that the service itself adds to an archive."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from service.archive.framing import Entry, Framing
 from service.store import Skipped
 
 SKIPPED = "_skipped.json"
-MTIME_NS = 0  # the earliest that a ZIP can hold: nothing in an archive says when it was made
+MTIME_NS = 0  # shown as the earliest time of a ZIP: archives do not depend on when they are made
 
 
 class Measure(NamedTuple):
@@ -26,15 +26,15 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """A member's name and its text, in pieces that are made anew whenever they are needed: a report of a million files
-    is never in memory as a whole."""
+    """A member's name and its text. The text is generated in pieces whenever it is needed: a report about a million
+    files is never in memory as a whole."""
 
     name: str
     text: Callable[[], Iterable[bytes]]
 
     @cached_property
     def measure(self) -> Measure:
-        """Makes the text once."""
+        """The measure of the text, which is generated once for this."""
         size = crc = 0
         digest = hashlib.sha256()
         for block in self._blocks():
@@ -44,7 +44,7 @@ class Report:
         return Measure(size, crc, digest.hexdigest())
 
     def pieces(self, codec: Codec) -> Iterator[tuple[bytes, bytes]]:
-        """The text in blocks, each with the bytes that the archive has for it."""
+        """The text in blocks, each with its bytes in the archive."""
         blocks = self._blocks()
         block, before = next(blocks), b""
         for following in chain(blocks, [None]):
@@ -53,14 +53,14 @@ class Report:
                 before, block = block[len(block) - codec.window :] if codec.window else b"", following
 
     def framed(self, framing: Framing, codec: Codec, offset: int) -> tuple[Entry, bytes]:
-        """The member as it is at `offset` of the archive, with all that stands around it."""
+        """The member with its headers, as it is at `offset` of the archive."""
         data = b"".join(data for _, data in self.pieces(codec))
         size, crc, _ = self.measure
         entry = Entry(self.name, MTIME_NS, crc, len(data), size, offset)
         return entry, framing.local(entry) + data + framing.descriptor(entry)
 
     def _blocks(self) -> Iterator[bytes]:
-        """The text, cut like a file; an empty text is one block, too."""
+        """The text, split into blocks like a file; an empty text is also one block."""
         kept = bytearray()
         is_empty = True
         for piece in self.text():
@@ -74,7 +74,7 @@ class Report:
 
 
 def json_report(name: str, value: object) -> Report:
-    """A report of a JSON text."""
+    """A report whose text is JSON."""
     text = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
     return Report(name, lambda: [text])
 

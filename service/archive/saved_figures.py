@@ -1,5 +1,5 @@
-"""Figures kept outside the process, one text for each user: another replica, or this one after a restart, need not
-measure again what was exported before.
+"""Figures saved outside the process, one text for each user, so that neither another replica nor this one after a
+restart has to measure exported files again.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from service.archive.remembered import Remembered
 from service.pools import Pool
 
 LENGTHS = Struct("<HI")  # of a key and of its figures
-MOST_OTHERS = 1000  # figures kept of a user's files that are not in the last export, or as many as are in it
+MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
 
 class FiguresStore(Protocol):
-    """Where the texts are kept. It raises nothing: what it cannot give or take is not there."""
+    """Where the texts are saved. It raises nothing: texts that cannot be read or written count as missing."""
 
     async def read(self, user_ids: Sequence[str], dialect: bytes) -> list[tuple[str, bytes]]: ...
 
@@ -24,7 +24,7 @@ class FiguresStore(Protocol):
 
 
 class SavedFigures:
-    """Saves what is remembered of plans in the background, and loads it again. Close it before the store."""
+    """Saves the remembered figures of plans in the background, and loads them again. Close it before the store."""
 
     def __init__(self, store: FiguresStore, remembered: Remembered, pool: Pool) -> None:
         """Texts are made and read in `pool`."""
@@ -35,13 +35,13 @@ class SavedFigures:
         self._turn = asyncio.Lock()
 
     async def load(self, plan: Plan) -> dict[bytes, bytes]:
-        """The figures, by key, of the users of whose files some are not known."""
+        """The saved figures, by key, of each user with files whose figures are not in memory."""
         users = await self._pool.run(self._unknown_users, plan)
         texts = await self._store.read(users, plan.dialect) if users else []
         return await self._pool.run(lambda: dict(figures for _, text in texts for figures in unpack(text)))
 
     def save_later(self, plan: Plan) -> None:
-        """Save what is remembered of the plan's files."""
+        """Save the remembered figures of the plan's files, in the background."""
         task = asyncio.create_task(self._save(plan))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
@@ -57,7 +57,7 @@ class SavedFigures:
                 await self._store.write(texts, plan.dialect)
 
     def _texts(self, plan: Plan, before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
-        """The new texts of the users for whom there is anything new."""
+        """The new texts, for users whose figures have changed."""
         others: dict[str, dict[bytes, bytes]] = {}
         for user_id, text in before:
             others.setdefault(user_id, {}).update(unpack(text))

@@ -1,4 +1,5 @@
-"""What is not known of a plan's members is made, remembered and thrown away: the archive has a length then."""
+"""Measures a plan's members whose figures are unknown: they are deflated, their figures are remembered, and the bytes
+are discarded. Afterwards the archive's length is known."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,7 +19,7 @@ class Sizing:
         self._stopped = False
 
     def run(self) -> None:
-        """Blocks. Raises Changed or another StoreError where a file cannot be had as the plan has it."""
+        """Blocks. Raises Changed or another StoreError if a file has changed since the plan, or cannot be read."""
         plan = self._opener.plan
         figures = self._remembered.all_of(plan.keys())
         missing = [row for row, found in enumerate(figures) if not plan.is_known(found)]
@@ -28,5 +29,5 @@ class Sizing:
                     return
 
     def stop(self) -> None:
-        """Make `run`, in another thread, return soon. What was made until then is remembered."""
+        """Make `run`, in another thread, return soon. The figures measured until then are remembered."""
         self._stopped = True

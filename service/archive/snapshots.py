@@ -1,4 +1,4 @@
-"""The plans of recent exports, in memory and in bounds: an export can be resumed though its files have grown."""
+"""A bounded cache of the plans of recent exports, so that an export can be resumed even after its files have grown."""
 
 from cachetools import LRUCache
 
@@ -11,7 +11,7 @@ MOST_REVOKED = 10_000  # tags
 
 
 class Snapshots:
-    """Plans by what they are plans of (`scope`) and by their tags. For the event loop alone."""
+    """Plans by scope and tag. Used only in the event loop's thread."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._kept: LRUCache[tuple[str, str], Plan] = LRUCache(most_bytes, _bytes_of)
@@ -22,11 +22,11 @@ class Snapshots:
             self._kept[scope, plan.tag] = plan
 
     def find(self, scope: str, tag: str) -> Plan | None:
-        """The plan with this tag. Whether it can still be had is another question."""
+        """The plan with this tag. Its files may have changed since."""
         return None if tag in self._revoked else self._kept.get((scope, tag))
 
     def revoke(self, tag: str) -> None:
-        """Another archive than the tag stands for was sent under it: nothing may ever be added to that."""
+        """Never use the tag again: an archive that differs from the plan was sent with it, and must not be resumed."""
         self._revoked[tag] = True
 
     def is_revoked(self, tag: str) -> bool:

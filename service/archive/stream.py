@@ -1,4 +1,4 @@
-"""From a blocking iterator in a thread to an async one on the event loop."""
+"""Turns the blocking iterator of an archive into an async one for the event loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,9 +9,9 @@ from service.pools import Pool, settle
 
 
 async def streamed(archive: Archive | Part, pool: Pool) -> AsyncGenerator[bytes, None]:
-    """The archive's chunks; one is made in the pool while the one before is sent.
+    """The archive's chunks; each is made in the pool while the previous one is sent.
 
-    Closing this waits for the step under way and closes the archive's files.
+    Closing this waits for the running step and closes the archive's files.
     """
     chunks = archive.chunks()
     step = pool.run(next, chunks, None)
