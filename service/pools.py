@@ -18,24 +18,24 @@ T = TypeVar("T")
 
 
 async def settle(future: asyncio.Future[Any]) -> None:
-    """Wait until it is done, however often who waits is cancelled meanwhile. For clean-up: it raises nothing."""
+    """Wait until the future is done, even if the waiting task is cancelled. For clean-up: it raises nothing."""
     while not future.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([future])
     if not future.cancelled():
-        future.exception()  # concerns nobody any more
+        future.exception()  # retrieved, so that asyncio does not log it
 
 
-def run_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-    """Run what may hang, and is seldom done, in a thread of its own: nothing waits behind it, and neither who is
-    cancelled nor the end of the process waits for it."""
+def run_in_new_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """Run a rare call that may hang in a new thread. It blocks no pool, and neither a cancelled caller nor the exit of
+    the process waits for it."""
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
 
     def work() -> None:
         try:
             future.set_result(function(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+        except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
             future.set_exception(error)
 
     threading.Thread(target=work, name="apart", daemon=True).start()
@@ -43,28 +43,28 @@ def run_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> as
 
 
 class Pool:
-    """A bounded thread pool; its threads bear its name. `executor` is for libraries that want one (aiofiles)."""
+    """A bounded thread pool; its threads have its name. `executor` is for libraries that need one (aiofiles)."""
 
     def __init__(self, name: str, threads: int, done: Callable[[float, float], None] | None = None) -> None:
-        """`done`, where given, is called in the thread after each piece of work: with the seconds that it waited for
-        a thread, and that it took."""
+        """`done`, if given, is called in the thread after each piece of work, with the seconds that the work waited for
+        a thread and the seconds that it took."""
         self.threads = threads
         self.executor = _Watched(threads, name, done) if done else ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     @property
     def busy(self) -> int:
-        """Threads that work; 0 where nobody watches the pool."""
+        """Threads that are working; 0 if the pool has no `done` callback."""
         return self.executor.busy if isinstance(self.executor, _Watched) else 0
 
     @property
     def queued(self) -> int:
-        """Pieces of work that wait for a thread; 0 where nobody watches the pool."""
+        """Pieces of work that wait for a thread; 0 if the pool has no `done` callback."""
         return self.executor.queued if isinstance(self.executor, _Watched) else 0
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Run a blocking function in a thread of this pool; await what is returned for its result.
+        """Run a blocking function in a thread of this pool; await the returned future for its result.
 
-        Cancelling the future takes the work back only while no thread has begun it.
+        Cancelling the future has an effect only before a thread begins the work.
         """
         # With the caller's context, as asyncio.to_thread does: log lines of the thread have the request's id.
         context = contextvars.copy_context()
@@ -73,8 +73,8 @@ class Pool:
     async def run_to_end(
         self, function: Callable[P, T], give_back: Callable[[T], object], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The same for work that opens something: who is cancelled meanwhile waits for its end, and `give_back` gets
-        the result that nobody wants any more."""
+        """The same for work that opens a resource. If the caller is cancelled, wait for the work first, and pass its
+        unused result to `give_back`."""
         work = self.run(function, *args, **kwargs)
         try:
             return await asyncio.shield(work)
@@ -85,12 +85,12 @@ class Pool:
             raise
 
     def close(self) -> None:
-        """Wait for the work that was handed in, then end the threads. Blocks; may be called twice."""
+        """Wait for all submitted work, then end the threads. Blocks; may be called twice."""
         self.executor.shutdown(wait=True)
 
 
 class _Watched(ThreadPoolExecutor):
-    """Knows how much work waits and runs, and tells how long each piece did."""
+    """Counts waiting and running work, and reports the times of each piece to `done`."""
 
     def __init__(self, threads: int, name: str, done: Callable[[float, float], None]) -> None:
         super().__init__(threads, thread_name_prefix=name)
@@ -100,7 +100,7 @@ class _Watched(ThreadPoolExecutor):
         self.busy = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        handed_in = time.perf_counter()
+        submitted = time.perf_counter()
 
         def work() -> T:
             began = time.perf_counter()
@@ -109,7 +109,7 @@ class _Watched(ThreadPoolExecutor):
                 return fn(*args, **kwargs)
             finally:
                 self._change(busy=-1)
-                self._done(began - handed_in, time.perf_counter() - began)
+                self._done(began - submitted, time.perf_counter() - began)
 
         self._change(queued=1)
         try:

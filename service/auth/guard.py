@@ -23,9 +23,9 @@ USERS = web.AppKey("users", Users)
 
 def guard(open_routes: Container[str], link_routes: Container[str]) -> Middleware:
     """The middleware that lets only admins in. `open_routes` are the patterns of the routes that are open to everybody,
-    `link_routes` those that a link can give.
+    `link_routes` those that a link can lead to.
 
-    Unknown paths are closed too, so that without a token they do not differ from existing ones.
+    Unknown paths need an admin too, so that callers without a token cannot tell them from existing ones.
     """
 
     @web.middleware
@@ -33,7 +33,7 @@ def guard(open_routes: Container[str], link_routes: Container[str]) -> Middlewar
         if link := request.get(LINK):
             if route_pattern(request) not in link_routes:
                 raise NoSuchLink
-            request[ACTOR] = await _maker(request, link)
+            request[ACTOR] = await _find_maker(request, link)
         elif not await _is_open(request, open_routes):
             try:
                 request[ACTOR] = await _admin(request)
@@ -64,8 +64,9 @@ async def _admin(request: web.Request) -> Actor:
     return actor
 
 
-async def _maker(request: web.Request, link: Link) -> Actor:
-    """The maker of a link, in whose name it is used. Raises NoSuchLink if they are inactive now, or CatalogError."""
+async def _find_maker(request: web.Request, link: Link) -> Actor:
+    """The user who made the link; requests through it act in their name. Raises NoSuchLink if that user is inactive
+    now, or CatalogError."""
     user = await request.app[USERS].find(link.user_id)
     if user is not None and not user.active:
         raise NoSuchLink
@@ -73,7 +74,8 @@ async def _maker(request: web.Request, link: Link) -> Actor:
 
 
 def _log_refusal(request: web.Request, refused: Refused) -> None:
-    """Of the path only the route's pattern is logged here; the request's own line has the rest, under the same id."""
+    """Log the refusal. It has only the route's pattern; the request's line in the access log has the path, under the
+    same request id."""
     log.warning(
         "refused %d from %s: %s (%s %s)",
         refused.status,

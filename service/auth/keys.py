@@ -18,7 +18,7 @@ import jwt
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from service.config import ConfigError
-from service.pools import run_apart, settle
+from service.pools import run_in_new_thread, settle
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ MAX_BYTES = 256 * 1024  # of a key set
 
 
 class InvalidKeySet(Exception):
-    """Not a key set, or one without a key for any of the algorithms."""
+    """The text is not a key set, or the set has no key for any of the algorithms."""
 
 
 class Keys(Protocol):
@@ -128,7 +128,7 @@ class Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """The host's addresses. Raises OSError."""
-        found = await run_apart(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        found = await run_in_new_thread(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
         return [
             ResolveResult(
                 hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST

@@ -1,4 +1,4 @@
-"""The catalog: users, usage and the audit log, in DuckDB or PostgreSQL. SQL stands in this room only."""
+"""The catalog: users, usage and the audit log, in DuckDB or PostgreSQL. Only this room contains SQL."""
 
 from service.catalog.actions import Action, Result
 from service.catalog.audit import AuditLog, AuditRow, Event

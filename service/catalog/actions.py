@@ -1,6 +1,6 @@
-"""What the audit log calls the things that callers do. Each action is defined here, and nowhere else by its name.
+"""The actions of the audit log. The name of each is defined here and nowhere else.
 
-A transfer leaves two rows or more: `<name>_started` before its first byte, and `<name>` with the result.
+A transfer writes two rows or more: `<name>_started` before its first byte, and `<name>` with the result.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ OUTCOMES = (Result.SUCCESS, Result.ABORTED, Result.ERROR, Result.INTERRUPTED)
 class Action:
     """One action. A transfer has a `kind`, its label in the metrics.
 
-    `announced` and `counted` name the parameters that are numbers of the transfer: those that its first row has, as
-    listed, and those that its last row has, as they became.
+    `announced` and `counted` name the numeric parameters of a transfer: those of its started row, as listed, and those
+    of its final row, as counted.
     """
 
     name: str

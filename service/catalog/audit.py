@@ -1,6 +1,6 @@
 """The table `audit_log`: who did what, and how it ended. Rows are only ever added.
 
-The rows of one transfer share the caller and the correlation id. `replicas.py` sees to it that each transfer gets its
+The rows of one transfer share the caller and the correlation id. `replicas.py` makes sure that each transfer gets its
 outcome.
 """
 
@@ -92,7 +92,7 @@ class AuditLog:
     async def write_all(self, events: Sequence[Event]) -> None:
         """Add rows, all or none; they are on disk when this returns. Raises CatalogError.
 
-        If the caller is cancelled, it waits for the write first: CancelledError means that the rows are on disk.
+        If the caller is cancelled, wait for the write first: CancelledError then means that the rows are on disk.
         """
 
         def work(cursor: Cursor) -> None:
@@ -102,7 +102,7 @@ class AuditLog:
         await self.run_to_end(work)
 
     async def run_to_end(self, work: Callable[[Cursor], T]) -> T:
-        """Run work that writes rows; cancellation and errors as for `write_all`."""
+        """Run work that writes rows. Errors and cancellation are those of `write_all`."""
         writing = self._database.run(work)
         try:
             try:
@@ -127,7 +127,7 @@ class AuditLog:
             cursor.insert(ADD_MANY, [pack(column) for column in texts])
 
     def _values(self, event: Event) -> list[object]:
-        """In the order of the columns."""
+        """The values of a row, in the order of the columns."""
         return [
             event.id,
             event.timestamp + self._database.clock_offset,

@@ -1,4 +1,4 @@
-"""The audit log searched: what anybody did, newest first."""
+"""Search in the audit log, over the rows of all users, newest first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ PAGE = f"""
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """Which rows; all that is given must hold. `about` is the user whose sessions, or whose entry, a row is about.
+    """Filters; a row must match all that are given. `about` is the user whose sessions or catalog entry a row concerns.
 
     Times are aware and mean the half-open time [since, until).
     """
@@ -46,7 +46,7 @@ class AuditQuery:
     correlation_id: str | None = None
 
     def params(self) -> dict[str, object]:
-        """What was asked for, by the names that the API has."""
+        """The filters as parameters of the API."""
         given: dict[str, object] = {
             "about": self.about,
             "action": self.action,
@@ -61,7 +61,7 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AfterRow:
-    """Where a page begins: behind the row that was the last of the page before. The time is microseconds."""
+    """The position after which a page begins: the last row of the previous page. The time is in microseconds."""
 
     timestamp: int
     id: str
@@ -77,7 +77,7 @@ class AuditSearch:
     async def page(
         self, query: AuditQuery, after: AfterRow | None, limit: int
     ) -> tuple[list[AuditRow], AfterRow | None, int]:
-        """A page of the rows; what the next page comes after; how many there are. Raises CatalogError."""
+        """A page of the rows, the position of the next page, and the number of all rows. Raises CatalogError."""
 
         def work(cursor: Cursor) -> tuple[list[AuditRow], int]:
             with cursor.snapshot():

@@ -1,6 +1,6 @@
 """Many rows in one statement: each column is one text parameter.
 
-DuckDB takes a hundred times as long for a parameter that is a list, and both engines for a statement a row.
+A list as parameter takes DuckDB a hundred times as long, and so does one statement per row in both engines.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ ESCAPES = {
     SEPARATOR: "\x1db",
     NULL: "\x1dc",
     "": "\x1dd",
-}  # what a value holds, and what stands for it
+}  # characters of a value, and their escapes
 ESCAPED = str.maketrans({value: escape for value, escape in ESCAPES.items() if value})
 
 
@@ -22,7 +22,7 @@ def pack(values: Iterable[str | None]) -> str:
 
 
 def unpack(number: int, kind: str) -> str:
-    """The SQL for the values of a column, one a row, from the parameter of that number."""
+    """The SQL for the values of a column, one per row, from the parameter with that number."""
     value = f"nullif(unnest(string_to_array(${number}, chr(31))), chr(30))"
     for escape, meant in (("d", "''"), ("c", "chr(30)"), ("b", "chr(31)"), ("a", "chr(29)")):
         value = f"replace({value}, chr(29) || '{escape}', {meant})"

@@ -1,7 +1,7 @@
 """Copy a catalog into another, of any engine: users, usage and the audit log.
 
-Rows whose key is in the target already stay as they are there, so a copy can be run again. What is found again by
-itself is not copied: the index of the sessions, and figures of archives.
+Rows whose key is in the target already are left unchanged, so a copy can be run again. Tables that the service fills
+again by itself are not copied: the session index and the figures of archives.
 """
 
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ class Table:
 
     @property
     def page(self) -> str:
-        """The statement for the next rows by their key, each value as text: both engines write and read it alike."""
+        """The statement for the next rows, ordered by key. Values are text, in a form that both engines share."""
         texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in self.columns)
         return f"""
             SELECT {texts} FROM {self.name}
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def add(self) -> str:
-        """The statement that adds the rows that are not there, and returns a row for each. A parameter is a column."""
+        """The statement that adds the missing rows, and returns a row for each. Each parameter is a column."""
         values = ", ".join(
             f"{unpack(number, kind)} AS {name}" for number, (name, kind) in enumerate(self.columns.items(), 1)
         )
@@ -97,7 +97,7 @@ AUDIT = Table(
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What became of a table: rows copied, rows that were in the target already, rows in the target now."""
+    """The result for a table: rows copied, rows that were in the target already, rows in the target now."""
 
     table: str
     copied: int
@@ -106,7 +106,7 @@ class Copied:
 
 
 async def copy_catalog(source: Database, target: Database) -> AsyncIterator[Copied]:
-    """Copy table by table. Raises CatalogError, also where the counts do not add up."""
+    """Copy table by table. Raises CatalogError, also if the counts do not add up."""
     if source.exclusive:  # transfers that a dead server left get their outcome, which is copied too
         replica = Replica(source, AuditLog(source))
         await replica.register()

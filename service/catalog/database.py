@@ -1,4 +1,4 @@
-"""What every catalog offers, whichever engine holds it. `open_catalog` in the room's `__init__` chooses one.
+"""The interface of a catalog, for both engines. `open_catalog` chooses the engine.
 
 SQL is written once: `$1, $2, …` for parameters, and what DuckDB 1.5 and PostgreSQL 14 both understand. Times are kept
 as naive UTC.
@@ -27,7 +27,7 @@ class CatalogUncertain(CatalogError):
 
 
 class CatalogUnusable(CatalogError):
-    """The catalog cannot be opened; the text is one line that tells an operator why."""
+    """The catalog cannot be opened; the text is one line for the operator with the reason."""
 
 
 class Cursor(Protocol):
@@ -37,7 +37,7 @@ class Cursor(Protocol):
         """Run one statement, and return its rows by the names of their columns."""
 
     def insert(self, sql: str, parameters: Sequence[object]) -> None:
-        """Run an INSERT. Work may run a second time after its commit: rows that are there by then are no error."""
+        """Run an INSERT. Work may run a second time after it was committed, so existing rows are no error."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All statements inside are committed, or none."""
@@ -50,13 +50,13 @@ class Database(Protocol):
     """The only way to the catalog. Its methods are called in the event loop's thread."""
 
     exclusive: bool  # no other process can have this catalog open
-    clock_offset: timedelta  # what to add to this machine's clock for the catalog's
+    clock_offset: timedelta  # the catalog's clock minus this machine's
 
     def run(self, work: Callable[[Cursor], T]) -> asyncio.Future[T]:
         """Run `work` in a thread of the catalog's pool, with a cursor of its own. Raises CatalogError.
 
-        The work starts at once, not only when the future is awaited: `close` waits for it. It may run twice, when a
-        connection broke; so make ids and times outside, and use `Cursor.insert`.
+        The work starts at once, not only when the future is awaited, and `close` waits for it. It may run twice if a
+        connection breaks, so create ids and times outside it, and use `Cursor.insert`.
         """
 
     async def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -78,7 +78,7 @@ def now() -> datetime:
 def utc(microseconds: int | None) -> datetime | None:
     """Microseconds since the epoch as an aware time in UTC.
 
-    Catalogs hold times that Python does not; they become the nearest that it does.
+    A catalog can hold times outside Python's range; they become the nearest time in it.
     """
     if microseconds is None:
         return None

@@ -5,10 +5,10 @@
   work does that.
 - DuckDB does not notice when its file is removed or replaced, and all rows would be lost. So nothing is read or written
   until the file is back.
-- A checkpoint removes the `.wal` at the path, whichever file it belongs to. So there is none unless the file is the one
-  that was opened, and DuckDB's own checkpoint at the end is off.
+- A checkpoint removes the `.wal` at the path, whichever file it belongs to. So a checkpoint runs only if the file at
+  the path is the one that was opened, and DuckDB's own checkpoint on close is off.
 - DuckDB shifts aware times into the host's time zone, so times are kept as naive UTC.
-- Secondary indexes and upserts have led to fatal errors, so there are none.
+- Secondary indexes and upserts have caused fatal errors, so neither is used.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-FRESH = 1  # seconds for which a successful check is remembered: it writes, and anybody may ask for it
+FRESH = 1  # seconds for which a successful check is reused: a check writes, and anybody may request one
 PAUSE = 1  # seconds between attempts to open the file again
 
-MIN_FREE = 1024 * 1024  # bytes: in the last block of a full disk there is room for WRITE, but not for a row
+MIN_FREE = 1024 * 1024  # bytes: the last block of a full disk may have room for WRITE, but not for a row
 
 # The smallest change that reaches the disk: about 70 bytes, and no row.
 WRITE = "SELECT nextval('readiness')"
 
-# What an operator can do about words in DuckDB's own messages.
+# Remedies for an operator, by a part of DuckDB's message.
 REMEDIES = {
     "No space left on device": "free space on the catalog's disk, the service then goes on by itself",
     "Disk quota exceeded": "raise the quota on the catalog's disk, the service then goes on by itself",
@@ -53,7 +53,7 @@ REMEDIES = {
 
 
 class CatalogInvalidated(CatalogError):
-    """DuckDB has given up: nothing works any more until the file is opened again."""
+    """DuckDB has invalidated the database: every query fails until the file is opened again."""
 
 
 class DuckdbCursor(Cursor):
@@ -87,14 +87,14 @@ class DuckdbDatabase(Database):
     clock_offset = timedelta(0)
 
     def __init__(self, path: Path, pool: Pool, memory_limit: str) -> None:
-        """Open the file, making it and its directory when missing. Blocks. Raises CatalogUnusable."""
+        """Open the file; create it and its directory if missing. Blocks. Raises CatalogUnusable."""
         self._path = path
         self._pool = pool
         self._memory_limit = memory_limit
         self._closed = False
-        self._checked = -math.inf  # when something could last be written, on the monotonic clock
+        self._checked = -math.inf  # when a check last succeeded, on the monotonic clock
         self._using = 0  # threads that work with the connection
-        self._changed = threading.Condition()  # guards the fields below, and tells that one of them or `_using` changed
+        self._changed = threading.Condition()  # guards the fields below; notified when one of them or `_using` changes
         self._usable = True
         self._attempted = -math.inf  # when the last attempt was made to open the file again
         try:
@@ -110,7 +110,7 @@ class DuckdbDatabase(Database):
         return self._pool.run(self._work, work)
 
     async def check(self) -> None:
-        """Raises CatalogError unless rows can be written. It writes, unless that succeeded a moment ago."""
+        """Raises CatalogError unless rows can be written. It writes, unless a check succeeded a moment ago."""
         if time.monotonic() - self._checked > FRESH:
             await self.run(self._check)
             self._checked = time.monotonic()
@@ -154,14 +154,14 @@ class DuckdbDatabase(Database):
                 self._changed.wait()
             if not self._usable:
                 self._open_again()
-            self._require_its_file()
+            self._check_file()
             self._using += 1
             connection = self._connection
         try:
             yield connection
         except (
             CatalogInvalidated
-        ) as error:  # noted while the connection still counts as in use: it is this one that gave up
+        ) as error:  # handled while the connection is in use, so that no newer one is marked instead
             self._give_up(error)
             raise
         finally:
@@ -176,17 +176,17 @@ class DuckdbDatabase(Database):
             self._usable = False
 
     def _open_again(self) -> None:
-        """Only while no thread uses the connection. Raises CatalogError."""
+        """Open the file again. Call it only while no thread uses the connection. Raises CatalogError."""
         if time.monotonic() - self._attempted < PAUSE:
             raise CatalogError(f"catalog {self._path}: could not be opened again a moment ago")
         self._attempted = time.monotonic()
         self._connection.close()  # or DuckDB would hand out the one that gave up
-        self._require_its_file()
+        self._check_file()
         self._connection = _connect(self._path, self._memory_limit)
         self._usable = True
         log.warning("catalog %s: open again", self._path)
 
-    def _require_its_file(self) -> None:
+    def _check_file(self) -> None:
         if _identity(self._path) != self._file:
             raise CatalogError(f"catalog {self._path}: the file is gone or replaced; put it back, or restart")
 
@@ -203,7 +203,7 @@ def _connect(path: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
                 # Size of the .wal at which it is merged into the file. After a kill the start replays it row by row:
                 # 4,000 rows take a second, DuckDB's default of 16 MB five.
                 "checkpoint_threshold": "2MB",
-                # No statement of ours reads files or loads code, so none may.
+                # No statement of this service reads files or loads code, so both are disabled.
                 "enable_external_access": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,

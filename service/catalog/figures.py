@@ -1,7 +1,7 @@
-"""The table `export_figures`: what the files of earlier exports came to, one text for each user and dialect.
+"""The table `export_figures`: measured sizes and checksums of exported files, one text for each user and dialect.
 
-Nothing depends on it but time: what cannot be read counts as not there, what cannot be written is not kept, and both
-are logged. Rows are handed to SQL as columns, as in index.py.
+It only saves time: figures that cannot be read count as missing, figures that cannot be written are dropped, and both
+failures are logged. Rows are passed to SQL as columns, as in index.py.
 """
 
 import base64
@@ -32,7 +32,7 @@ class Figures:
         self._database = database
 
     async def read(self, user_ids: Sequence[str], dialect: bytes) -> list[tuple[str, bytes]]:
-        """What was written for these users: one text each, or several where replicas wrote at once."""
+        """The texts of these users: one each, or several if replicas wrote at the same time."""
         parameters = [dialect.hex(), SEPARATOR.join(user_ids)]
         try:
             rows = await self._database.run(lambda cursor: cursor.query(READ, parameters))
@@ -42,7 +42,7 @@ class Figures:
         return [(row["user_id"], base64.b64decode(row["figures"])) for row in rows]
 
     async def write(self, texts: Mapping[str, bytes], dialect: bytes) -> None:
-        """Replace what is there for these users."""
+        """Replace the texts of these users."""
         user_ids = SEPARATOR.join(texts)
         figures = SEPARATOR.join(base64.b64encode(text).decode() for text in texts.values())
 

@@ -1,7 +1,7 @@
 """The table `session_index`: what the service found in each user's session files.
 
-Rows are handed to SQL as columns, each a text with a separator that no value holds: DuckDB takes a hundred times as
-long for a parameter that is a list, or for a statement a row.
+Rows are passed to SQL as columns, each a text with a separator that no value contains: a parameter that is a list, or
+one statement per row, takes DuckDB a hundred times as long.
 """
 
 import time
@@ -13,9 +13,10 @@ from service.catalog.database import Cursor, Database, utc
 
 SEPARATOR = "\x1f"  # in SQL chr(31)
 LINE = "\n"  # before and after each of several models
-FACTS_VERSION = 1  # raised when the facts of the same file become others, so that all files are read again
+FACTS_VERSION = 1  # raise it when the same file gives other facts, so that all files are read again
 
-# Two replicas that replace a row at once would leave it twice. DuckDB has one process, and this does nothing there.
+# Without the lock, two replicas that replace a row at once would insert it twice. A DuckDB file belongs to one process,
+# so there this does nothing.
 LOCK = "SELECT pg_advisory_xact_lock(hash_record_extended(ROW(CAST($1 AS VARCHAR)), 0))"
 KNOWN = """
     SELECT session_file, size_bytes, modified_ns, identity, facts_version
@@ -35,9 +36,9 @@ USERS = "SELECT DISTINCT user_id FROM session_index"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a session file says. Times are aware, in UTC. A text has no control characters.
+    """The facts found in a session file. Times are aware, in UTC. Texts have no control characters.
 
-    `session_id` is None where no line has one. `tool_calls` counts neither `mcp_calls` nor `subagents`; `tool_errors`
+    `session_id` is None if no line has one. `tool_calls` counts neither `mcp_calls` nor `subagents`; `tool_errors`
     counts the failures of all three.
     """
 
@@ -65,7 +66,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a file looked like: bytes, nanoseconds since the epoch, and the store's `identity` in hex."""
+    """The version of a file: size in bytes, modification time in nanoseconds since the epoch, `identity` in hex."""
 
     size_bytes: int
     modified_ns: int
@@ -74,7 +75,7 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """A session file of a user. `facts` are None as long as it was not read."""
+    """A session file of a user. `facts` is None until the file is read."""
 
     session_file: str
     state: FileState
@@ -107,7 +108,7 @@ class Index:
         self._database = database
 
     async def known(self, user_id: str) -> dict[str, tuple[FileState, bool]]:
-        """The user's files as they were indexed, by name, and whether each was read for its facts.
+        """The indexed versions of the user's files, by name, and whether each was read for its facts.
 
         Raises CatalogError.
         """
@@ -121,7 +122,7 @@ class Index:
         }
 
     async def replace(self, user_id: str, rows: Sequence[IndexRow], gone: Iterable[str] = ()) -> None:
-        """Put these rows in the place of those of the same files, and forget the files that are gone.
+        """Replace the rows of these files, and delete those of the files in `gone`.
 
         Raises CatalogError.
         """
@@ -139,7 +140,7 @@ class Index:
         await self._database.run(work)
 
     async def forget_users_except(self, user_ids: Iterable[str]) -> None:
-        """Forget what nobody's is any more. Raises CatalogError."""
+        """Delete the rows of all other users. Raises CatalogError."""
         kept = set(user_ids)
         gone = [row["user_id"] for row in await self._database.query(USERS) if row["user_id"] not in kept]
         if gone:

@@ -1,8 +1,8 @@
-"""All sessions as one relation: the index, and the rows of `usage_session_summary`, which win over it.
+"""All sessions as one relation: the index, overridden by the rows of `usage_session_summary`.
 
 `session_file` of a usage row may be `<dir>/<name>` or `<name>`, and its user may be given by id, by e-mail or by the
-e-mail's local part. Of several rows that mean one session, that of the newest processor, then of the latest start, is
-used.
+e-mail's local part. If several rows mean the same session, the row of the newest processor is used, then the one with
+the latest start.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from service.catalog.shape import Shape
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session as the catalog knows it. Times are aware, in UTC. `size_bytes` is None where its file is gone.
+    """A session as the catalog knows it. Times are aware, in UTC. `size_bytes` is None if its file is gone.
 
-    `processed`: there are facts, from usage or from the file. Otherwise `started_at` is the file's modification time.
+    `processed`: its facts are known, from usage or from the file. Otherwise `started_at` is the file's modification
+    time.
     """
 
     user_id: str
@@ -45,7 +46,7 @@ class SessionRow:
 
 SESSION_ROW = Shape(SessionRow)
 
-# The columns that a usage row decides, even where it says nothing.
+# The columns that come from the usage row if there is one, even where they are NULL there.
 FROM_USAGE = (
     *("session_id", "started_at", "ended_at", "active_seconds", "wall_seconds"),
     *("tool_calls", "tool_errors", "primary_model"),
@@ -57,8 +58,8 @@ NEVER = "TIMESTAMP '1970-01-01'"  # for a session without any time whose file is
 def sessions_sql(of_users: Callable[[str], str], *, with_usage: bool) -> str:
     """A SELECT of all sessions of some users. `of_users` makes the condition for a column that holds a user's id.
 
-    It has the columns of `SessionRow`, and `span_end`. Where a file's content gives no time, its span is its
-    modification time. Where there is no usage, the index alone is several times as fast.
+    It has the columns of `SessionRow`, and `span_end`. If a file's content has no time, its span is its modification
+    time. `with_usage` is false if the usage table is empty: the index alone is several times as fast.
     """
     indexed = f"""
         SELECT user_id, session_file, session_id,
@@ -89,7 +90,8 @@ def sessions_sql(of_users: Callable[[str], str], *, with_usage: bool) -> str:
 
 
 def _usage_sql(of_users: Callable[[str], str]) -> str:
-    """Usage with its users' ids. A join by each of the three names: by any of them, engines compare all with all."""
+    """Usage rows with the ids of their users. There is a join for each of the three names: for one join with OR, the
+    engines compare all rows with all users."""
     columns = """users.id AS user_id, split_part(usage.session_file, '/', -1) AS session_file, usage.session_id,
                CAST(usage.started_at AS TIMESTAMP) AS started_at, CAST(usage.ended_at AS TIMESTAMP) AS ended_at,
                usage.active_seconds, usage.wall_seconds, usage.tool_calls, usage.tool_errors, usage.primary_model,

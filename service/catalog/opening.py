@@ -1,4 +1,4 @@
-"""The one place where the engine of a catalog is chosen."""
+"""Chooses the engine of the catalog and opens it."""
 
 from service.catalog.database import CatalogUnusable, Database
 from service.catalog.duckdb import DuckdbDatabase
@@ -7,7 +7,7 @@ from service.pools import Pool
 
 
 async def open_catalog(settings: Catalog, pool: Pool) -> Database:
-    """Open what `catalog.url` names. `pool` becomes the catalog's, and is closed with it. Raises CatalogUnusable."""
+    """Open the catalog at `catalog.url`, which takes over `pool` and closes it. Raises CatalogUnusable."""
     try:
         return await pool.run(_open, settings, pool)
     except BaseException:

@@ -1,10 +1,11 @@
 """The catalog in PostgreSQL 14 or newer: at most one connection for each thread of the catalog's pool.
 
-- Work on a connection that breaks runs once more on a new one, so restarts and killed connections go unnoticed. Whether
-  a commit took place is unknown when its answer is lost: see `Database.run`.
-- The server limits each statement and each wait for a lock. A server that is frozen keeps to no limit, and only a
-  shutdown of the socket ends the wait; `Watchdog` does that.
-- Behind a pooler that hands on no startup options (PgBouncer) these limits belong to the role, and nothing is prepared.
+- If a connection breaks, its work runs once more on a new one, so clients do not notice restarts and killed
+  connections. If the response to a commit is lost, it is unknown whether it took place: see `Database.run`.
+- The server limits each statement and each wait for a lock. A frozen server enforces no limit: only shutting down the
+  socket ends the wait, which `Watchdog` does.
+- A pooler may not pass on startup options (PgBouncer). Then these limits must be set on the role, and statements are
+  not prepared.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ Connection: TypeAlias = psycopg.Connection[Row]
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 5.0  # seconds for a statement, and for connecting; work with a second try ends after twice that
+TIMEOUT = 5.0  # seconds for a statement, and for connecting; work that is retried ends after twice that
 FRESH = 1  # seconds for which a successful check is remembered
 
 READ_ONLY = "25006"  # the SQLSTATE of a server that has become a standby: a new connection may find the primary
@@ -44,7 +45,7 @@ NEEDED_RIGHTS = (
     "UPDATE and DELETE on its tables"
 )
 
-# What an operator can do about words in PostgreSQL's own messages.
+# Remedies for an operator, by a part of PostgreSQL's message.
 REMEDIES = {
     "password authentication failed": "check the user and the password of catalog.url, or the file PGPASSFILE",
     "no password supplied": "put the password into catalog.url, or into the file PGPASSFILE",
@@ -201,7 +202,7 @@ class PostgresDatabase(Database):
 
 
 class Watchdog:
-    """Ends the wait for a server that is frozen, by shutting down the socket of a connection that is overdue."""
+    """Ends the wait for a frozen server, by shutting down the socket of each connection that exceeds its deadline."""
 
     def __init__(self) -> None:
         self._deadlines: dict[Connection, float] = {}
@@ -234,14 +235,14 @@ class Watchdog:
 
 
 def _without_nul(value: object) -> object:
-    """PostgreSQL's text has no NUL. In its place U+FFFD finds nothing, and shows in a row."""
+    """The value with U+FFFD instead of NUL, which PostgreSQL's text cannot hold."""
     if isinstance(value, list):
         return [_without_nul(item) for item in value]
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _shut_down(connection: Connection) -> None:
-    """The thread that waits for the server gets an end of file."""
+    """Shut down the socket: the thread that waits for the server gets an end of file."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as overdue:
         overdue.shutdown(socket.SHUT_RDWR)
 

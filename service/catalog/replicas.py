@@ -1,4 +1,4 @@
-"""The tables `replicas` and `running`: which processes serve, and which transfers have no outcome yet.
+"""The tables `replicas` and `running`: the serving processes, and the transfers that have no outcome yet.
 
 A replica is alive as long as it refreshes its row. If it has not for DEAD_AFTER seconds it is dead, and another replica
 writes `interrupted` for the transfers that it left. Each rule prevents a race:
@@ -6,8 +6,8 @@ writes `interrupted` for the transfers that it left. Each rule prevents a race:
 - Deleting a transfer's row in `running` is the right to write its outcome, in the same transaction. A replica that
   deletes nothing is too late, because it was taken for dead: it breaks the transfer off.
 - A transfer begins only under a replica whose row exists: nothing begins that nobody would ever end.
-- A judge must itself have been seen without a gap for DEAD_AFTER seconds. After an outage of the database all rows are
-  old, and nobody is judged by that.
+- A replica may declare others dead only if its own heartbeats had no gap for DEAD_AFTER seconds. After an outage of the
+  database all rows are old, and no replica is declared dead for that.
 - All times are the database's.
 
 Where one process holds the catalog alone (DuckDB), none of this is needed, and it would make a transfer's rows half as
@@ -47,10 +47,10 @@ SEEN = f"""
     SET steady_since = CASE WHEN seen_at > {NOW} - make_interval(secs => $2) THEN steady_since ELSE {NOW} END,
         seen_at = {NOW}
     WHERE id = $1
-    RETURNING {NOW} - steady_since >= make_interval(secs => $2) AS may_judge
+    RETURNING {NOW} - steady_since >= make_interval(secs => $2) AS is_steady
 """
-# SKIP LOCKED: one judge for each dead replica. FOR UPDATE: a late heartbeat of it waits, and so does a transfer that
-# it begins.
+# SKIP LOCKED: only one replica handles each dead one. FOR UPDATE: a late heartbeat of the dead replica waits, and so
+# does a transfer that it begins.
 DEAD = f"""
     SELECT id, host FROM replicas WHERE seen_at < {NOW} - make_interval(secs => $1)
     FOR UPDATE SKIP LOCKED
@@ -104,11 +104,11 @@ UNFINISHED = f"""
 
 
 class Superseded(Exception):
-    """Another replica took this one for dead and has written the transfer's outcome."""
+    """Another replica declared this one dead and has written the transfer's outcome."""
 
 
 class Replica:
-    """This process among those that serve. `register` comes first."""
+    """This process among the replicas. Call `register` first."""
 
     def __init__(self, database: Database, audit: AuditLog) -> None:
         self._database = database
@@ -131,7 +131,7 @@ class Replica:
         self._last_beat = time.monotonic()
 
     async def beat(self) -> None:
-        """Report that this replica is alive, and end what dead ones left. Raises CatalogError."""
+        """Write the heartbeat, and end the transfers that dead replicas left. Raises CatalogError."""
         if self._database.exclusive:
             return
         rows = await self._database.query(SEEN, [self._id, DEAD_AFTER])
@@ -139,17 +139,18 @@ class Replica:
         if not rows:
             log.error("this replica was taken for dead, and its transfers are interrupted; it goes on under a new id")
             await self.register()
-        elif rows[0]["may_judge"]:
-            await self._database.run(self._bury)
+        elif rows[0]["is_steady"]:
+            await self._database.run(self._interrupt_dead)
 
     async def leads(self) -> bool:
-        """Whether this replica does what one is enough for. For moments, two or none may. Raises CatalogError."""
+        """Whether this replica does the work that only one replica should do. For moments, two or none may lead.
+        Raises CatalogError."""
         if self._database.exclusive:
             return True
         return bool((await self._database.query(FIRST))[0]["id"] == self._id)
 
     async def leave(self) -> None:
-        """At the end. A replica with outcomes that could not be written stays, and another one writes them."""
+        """Unregister on shutdown. If outcomes could not be written, the row stays, and another replica writes them."""
         if not self._database.exclusive:
             await self._database.query(LEAVE, [self._id])
 
@@ -160,7 +161,8 @@ class Replica:
             raise CatalogError(f"no heartbeat could be written for {time.monotonic() - self._last_beat:.0f} s")
 
     async def begin(self, started: Event) -> None:
-        """Write a transfer's started row; on disk when this returns. Errors and cancellation as AuditLog.write_all."""
+        """Write a transfer's started row; it is on disk when this returns. Errors and cancellation are those of
+        `AuditLog.write_all`."""
         replica_id = self._id
         if USERS in started.params:
             self._across.add(started.id)
@@ -186,7 +188,7 @@ class Replica:
         await self._audit.run_to_end(work)
 
     def keep_pending(self, started_id: str, outcomes: Sequence[Event]) -> None:
-        """Keep an outcome that could not be written. The next write takes it along, or `write_pending` does."""
+        """Keep an outcome that could not be written. It is flushed with the next write, or by `write_pending`."""
         self._pending.append((started_id, outcomes))
 
     async def write_pending(self) -> int:
@@ -221,8 +223,8 @@ class Replica:
                     self._end(cursor, *self._pending[0])
                 del self._pending[0]
 
-    def _bury(self, cursor: Cursor) -> None:
-        """Write `interrupted` for what dead replicas left."""
+    def _interrupt_dead(self, cursor: Cursor) -> None:
+        """Write `interrupted` for the transfers that dead replicas left."""
         with cursor.transaction():
             for replica in cursor.query(DEAD, [DEAD_AFTER]):
                 left = [row["id"] for row in cursor.query(LEFT, [replica["id"]])]

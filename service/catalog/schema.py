@@ -1,8 +1,8 @@
-"""The schema and its versions. An older catalog is brought up to date; a newer one is refused.
+"""The schema and its versions. An older catalog is upgraded; a newer one is rejected.
 
-`schema.sql` is for both engines, `duckdb.sql` and `postgres.sql` are for one. All of them only make what is missing.
-Whoever changes one of them raises VERSION, or catalogs that are there already stay as they are. A file named
-`<engine>_<version>.sql`, where there is one, brings the rows of the version before up to date.
+`schema.sql` is for both engines, `duckdb.sql` and `postgres.sql` are for one. They only create what is missing. If you
+change one of them, raise VERSION, or existing catalogs are not upgraded. A file named `<engine>_<version>.sql` converts
+the rows of the previous version.
 """
 
 from importlib.resources import files
@@ -20,7 +20,7 @@ VERSION = 6
 
 
 def prepare_schema(cursor: Cursor, engine: str) -> None:
-    """Make the tables, or bring them up to date, in one transaction. Raises CatalogError and CatalogUnusable."""
+    """Create or upgrade the tables, in one transaction. Raises CatalogError and CatalogUnusable."""
     with cursor.transaction():
         if engine == "postgres":  # several replicas may start at once, and CREATE ... IF NOT EXISTS fails then
             cursor.query("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
@@ -44,7 +44,7 @@ def prepare_schema(cursor: Cursor, engine: str) -> None:
 
 
 def _version(cursor: Cursor) -> int:
-    """0 for an empty catalog too."""
+    """The version of the schema; 0 for an empty catalog or one without a version."""
     if not cursor.query(HAS_VERSION):
         return 0
     rows = cursor.query("SELECT version FROM schema_version")

@@ -1,4 +1,4 @@
-"""Sessions found in the catalog: a user's page by page, and a selection of all users'."""
+"""Queries for sessions in the catalog: of one user, or a selection of all users' sessions."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from service.catalog.usage import usage_mark
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-MOST_NAMES = 500_000  # kept of all users together: some 50 MB
+MOST_NAMES = 500_000  # cached of all users together: some 50 MB
 MOST_PAGES = 20  # kept of one user
 
 HAS_USAGE = "SELECT 1 FROM usage_session_summary LIMIT 1"
@@ -119,7 +119,7 @@ class DayCount:
 
 @dataclass(slots=True)
 class Known:
-    """What was read while the user's rows had this mark."""
+    """Cached results, valid while the user's rows have this mark."""
 
     mark: tuple[object, ...]
     names: frozenset[str]
@@ -127,7 +127,7 @@ class Known:
 
 
 class SessionSearch:
-    """Remembers what it read of a user's rows until they change. Everything raises CatalogError."""
+    """Caches the results for a user until the user's rows change. All methods raise CatalogError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -137,9 +137,10 @@ class SessionSearch:
     async def page(
         self, user_id: str, usernames: tuple[str | None, str | None], limit: int, offset: int
     ) -> tuple[frozenset[str], list[SessionRow]]:
-        """The file names of all the user's processed sessions, and a page of those: newest start first, then by name.
+        """The file names of all the user's processed sessions, and a page of these sessions: newest start first, then
+        by name.
 
-        `usernames` are the names by which usage may call the user.
+        `usernames` are the names that usage rows may have for the user.
         """
         known = self._known.get(user_id)
 
@@ -253,7 +254,7 @@ class SessionSearch:
         return await self._run(work)
 
     async def _run(self, work: Callable[[Cursor, bool], T]) -> T:
-        """Do the work with usage where there is any. Usage that cannot be read is logged, and done without."""
+        """Do the work with usage rows, if there are any. If they cannot be read, log that and do it without them."""
 
         def with_usage_if_any(cursor: Cursor) -> T:
             with cursor.snapshot():

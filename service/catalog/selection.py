@@ -1,4 +1,4 @@
-"""Which sessions are asked for: what a request may select by, wherever sessions are listed or exported."""
+"""The selection of sessions, for all requests that list or export them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All that is given must hold; of several values any. Nothing given selects everything.
+    """A session must match all fields that are given, and any value of a field with several. An empty selection selects
+    everything.
 
-    `since` and `until` are aware, in UTC, and mean the half-open time [since, until). `q` is sought case-insensitively
+    `since` and `until` are aware, in UTC, and mean the half-open time [since, until). `q` is a case-insensitive search
     in the file's name, the session id, the title and the project.
     """
 
@@ -26,11 +27,11 @@ class Selection:
 
     @property
     def needs_facts(self) -> bool:
-        """Whether a file's name does not tell if the file is selected."""
+        """Whether it takes the facts of a file, and not only its name, to tell if it is selected."""
         return bool(self.since or self.until or self.models or self.errors or self.q)
 
     def params(self) -> dict[str, object]:
-        """What is selected, by the names that the API has: sorted, so that the same selection is the same text."""
+        """The selection as parameters of the API; sorted, so that equal selections give the same text."""
         given: dict[str, object] = {
             "errors": self.errors,
             "model": sorted(set(self.models)),

@@ -1,4 +1,4 @@
-"""Statements about sessions: the text of what is sought, and its parameters."""
+"""SQL statements about sessions: their text and their parameters."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from service.catalog.index import LINE, SEPARATOR
 from service.catalog.merged import sessions_sql
 from service.catalog.selection import Selection
 
-TIME_KEY = "span_begin"  # what sessions are sorted by, where that is a time
+TIME_KEY = "span_begin"  # the sort key of sessions that are sorted by time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Parameters:
 
 
 class Statement(Parameters):
-    """A statement about sessions in the making."""
+    """Builds a statement about sessions."""
 
     def __init__(self, *, with_usage: bool) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Statement(Parameters):
         return sessions_sql(lambda column: _is_any(column, ids), with_usage=self._with_usage)
 
     def condition(self, selection: Selection, after: After | None = None, key: str = "") -> str:
-        """What a selection demands of a session, and of one that comes after another."""
+        """The condition for a selected session, and, if `after` is given, for one that is sorted after it."""
         return " AND ".join(["TRUE", *_conditions(selection, self.bind), *_after(after, key, self.bind)])
 
 

@@ -1,7 +1,7 @@
-"""The table `usage_session_summary`: what a processor found out about each session. Only read here.
+"""The table `usage_session_summary`: the facts that a processor found for each session. The service only reads it.
 
 `session_file` may be `<dir>/<name>` or `<name>`. Both mean the session `<name>`, which counts once: of several rows
-the one of the newest processor, then of the latest start, is used.
+the one of the newest processor is used, then the one with the latest start.
 """
 
 from dataclasses import dataclass
@@ -53,6 +53,6 @@ class Usage:
 
 
 def usage_mark(cursor: Cursor, owner: tuple[str | None, ...]) -> tuple[int, str | None]:
-    """Another whenever a row of the user changed. `owner` is the user's id, and two names the user goes by."""
+    """A value that changes whenever a row of the user changes. `owner` is the user's id and the user's two names."""
     (row,) = cursor.query(MARK, owner)
     return row["total"], row["mark"]

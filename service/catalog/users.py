@@ -33,7 +33,7 @@ INSERT = "INSERT INTO users (id, email, name, active, created_at) VALUES ($1, $2
 
 
 class EmailTaken(Exception):
-    """The e-mail is another user's."""
+    """The e-mail belongs to another user."""
 
 
 class Users:
@@ -50,11 +50,11 @@ class Users:
         return [USER.decode(row) for row in await self._database.query(ALL)]
 
     async def some(self, user_ids: Iterable[str]) -> list[User]:
-        """Those of these users that exist, by id. Raises CatalogError."""
+        """The users with these ids, sorted by id; unknown ids are left out. Raises CatalogError."""
         return [USER.decode(row) for row in await self._database.query(SOME, ["\x1f".join(user_ids)])]
 
     async def page(self, q: str, limit: int, offset: int) -> tuple[list[User], int]:
-        """A page of the users with that text in id, e-mail or name, by e-mail; and how many there are.
+        """A page of the users with that text in id, e-mail or name, sorted by e-mail; and how many there are.
 
         Raises CatalogError.
         """
@@ -66,7 +66,7 @@ class Users:
         return await self._database.run(work)
 
     async def save(self, user: User, audit: AuditLog, event: Event) -> User | None:
-        """Create or change a user, with the audit row that says so and what was there before, which is returned.
+        """Create or change a user, together with the audit row. Returns the previous user, which the row has too.
 
         Raises EmailTaken or CatalogError.
         """
@@ -87,7 +87,7 @@ class Users:
         return await audit.run_to_end(work)
 
     async def add(self, users: Iterable[User]) -> tuple[int, int]:
-        """Add those whose id is not there yet, all or none; returns how many were added and how many were there.
+        """Add the users whose id is new, all or none; returns how many were added and how many existed.
 
         Raises CatalogError where an e-mail belongs to another user.
         """
