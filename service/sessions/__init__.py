@@ -1,4 +1,4 @@
-"""The sessions room: which sessions there are, merged from the catalog's rows and the store's files.
+"""The sessions room: it merges the catalog's rows and the store's files into sessions.
 
 It knows no HTTP, no SQL and no paths.
 """

@@ -1,31 +1,31 @@
-"""The background's thread, in which the index is kept, and how it gives way."""
+"""The background thread that maintains the index, and how it yields to transfers."""
 
 import time
 from collections.abc import Callable
 
 from service.pools import Pool
 
-SHARE = 20  # while transfers run, it rests for so many times as long as it worked
+SHARE = 20  # while transfers run, it sleeps this many times as long as it worked
 LONGEST_REST = 0.1  # seconds
 
 
 class Stopped(Exception):
-    """The service ends."""
+    """The service is stopping."""
 
 
 class Background:
-    """Has the lowest claim on the machine: while transfers run, it takes a twentieth of a core at most."""
+    """Work of the lowest priority: while transfers run, it uses a twentieth of a core at most."""
 
     def __init__(self, pool: Pool, is_busy: Callable[[], bool]) -> None:
-        """`pool` has one thread, for this alone. `is_busy` says whether transfers run."""
+        """`pool` has one thread and no other work. `is_busy` returns whether transfers run."""
         self.pool = pool
-        self.waiting = 0  # requests that wait for what is done here, or like here
+        self.waiting = 0  # requests that wait for files to be indexed
         self._is_busy = is_busy
         self._stopped = False
         self._rested = time.perf_counter()
 
     def rest(self) -> None:
-        """Called in the thread after each little piece of work. Raises Stopped."""
+        """Sleep while transfers run. Called in the thread after each small piece of work. Raises Stopped."""
         if self._stopped:
             raise Stopped
         if self._is_busy() and not self.waiting:
@@ -33,5 +33,5 @@ class Background:
         self._rested = time.perf_counter()
 
     def stop(self) -> None:
-        """Let the thread end with the piece of work that it is at."""
+        """Make the thread end after its current piece of work."""
         self._stopped = True

@@ -1,4 +1,4 @@
-"""The directory of users: who is there, what sessions they have, and which files belong to nobody."""
+"""The directory of users: all users, the totals of their sessions, and the directories that belong to no user."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ class DirectoryRow:
 
 @dataclass(frozen=True, slots=True)
 class UnassignedRow:
-    """A directory of the store that no user has. `last_session_at` is when a file in it was last modified."""
+    """A directory of the store that belongs to no user. `last_session_at` is when a file in it was last modified."""
 
     directory: str
     sessions: int
@@ -40,7 +40,7 @@ class UnassignedRow:
 
 
 class Directory:
-    """What works on files raises StoreUnavailable and NotIndexedInTime; everything raises CatalogError."""
+    """All methods raise CatalogError; those that access files also raise StoreUnavailable and NotIndexedInTime."""
 
     def __init__(self, users: Users, folders: Folders, search: SessionSearch, indexer: Indexer, pool: Pool) -> None:
         """`pool` is the one for file work."""
@@ -51,7 +51,7 @@ class Directory:
         self._pool = pool
 
     async def page(self, q: str | None, limit: int, offset: int) -> tuple[list[DirectoryRow], int]:
-        """A page of the users with that text in id, e-mail or name, by e-mail; and how many there are."""
+        """A page of the users with that text in id, e-mail or name, sorted by e-mail; and how many there are."""
         users, total = await self._users.page(q or "", limit, offset)
         return await self._rows(users), total
 
@@ -64,7 +64,7 @@ class Directory:
         return row
 
     async def unassigned(self, limit: int, offset: int) -> tuple[list[UnassignedRow], int]:
-        """A page of the directories that no user has, by name; and how many there are."""
+        """A page of the directories that belong to no user, sorted by name; and how many there are."""
         names = await self._unassigned_names()
         some = names[offset : offset + limit]
         listings = await self._pool.run(lambda: [self._folders.list_directory(name) for name in some])

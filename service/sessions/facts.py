@@ -1,4 +1,4 @@
-"""What a session file says of its session; docs/session-index.md has the definitions."""
+"""The facts of a session, found in its file; docs/session-index.md defines them."""
 
 import re
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from service.sessions.stretches import Stretches
 TITLE = 120  # characters
 LONGEST_NAME = 200  # characters of an id, a model or a project
 MOST_MODELS = 100  # a session has one to five
-MOST_CALLS = 200_000  # whose failure is looked for; a session has up to some ten thousand
-LARGEST = 2**63 - 1  # number that the catalog holds
+MOST_CALLS = 200_000  # tool calls that are matched with their results; a session has up to some ten thousand
+LARGEST = 2**63 - 1  # the largest number that the catalog holds
 SUBAGENTS = ("Task", "Agent")
 
-# Between such tags stands what a program wrote, not a human.
+# The text between these tags was written by a program, not by a human.
 OUTPUT = {"local-command-stdout", "local-command-stderr", "bash-stdout", "bash-stderr", "system-reminder"}
 ELEMENT = re.compile(r"\s*<([A-Za-z][\w-]*)>(.*?)</\1>\s*", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Tally:
-    """Facts in the making. `add` takes half of the time that an index takes, so it is written for speed."""
+    """Accumulates facts. `add` takes half of the time of indexing, so it is optimized for speed."""
 
     def __init__(self) -> None:
         self.bad_lines = 0
@@ -30,9 +30,9 @@ class Tally:
         self._user_messages = self._assistant_messages = 0
         self._tool_calls = self._mcp_calls = self._subagents = 0
         self._input = self._output = self._cache_read = self._cache_creation = 0  # tokens
-        self._models: dict[str, int] = {}  # answers of each, in the order in which they came
-        self._calls: dict[int, int] = {}  # of tools, by the hash of their id
-        self._failed: set[int] = set()  # hashes of ids of which a result says that the call failed
+        self._models: dict[str, int] = {}  # assistant messages of each, in order of first appearance
+        self._calls: dict[int, int] = {}  # tool calls, by the hash of their id
+        self._failed: set[int] = set()  # hashes of the ids of calls whose result says that they failed
         self._session_id: str | None = None
         self._title: str | None = None
         self._cwd: str | None = None
@@ -128,7 +128,7 @@ class Tally:
 
 
 def human_texts(line: Line) -> Iterator[str]:
-    """What a human wrote in a line of type `user`, each cut to a title."""
+    """The texts that a human wrote in a line of type `user`, each cut to the length of a title."""
     if line.is_meta or line.has_result or line.message is None:
         return
     content = line.message.content
@@ -139,7 +139,7 @@ def human_texts(line: Line) -> Iterator[str]:
 
 
 def _without_tags(text: str) -> str:
-    """On one line, without the tags around it, and without what stands between the tags of a program's output."""
+    """The text on one line, without the tags around it and without the output of programs between tags."""
     parts, position = [], 0
     while element := ELEMENT.match(text, position):
         if element[1] not in OUTPUT:

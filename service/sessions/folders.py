@@ -1,4 +1,4 @@
-"""Which directories of the store are whose."""
+"""The directories of each user in the store."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ from service.catalog import User, Users
 from service.store import Listing, SessionStore, UserFiles, user_directories
 
 T = TypeVar("T")
-TOGETHER = 50  # users whose files are listed in one hop to a thread
+TOGETHER = 50  # users whose files are listed in one call in a thread
 
 
 class Folders:
@@ -17,10 +17,10 @@ class Folders:
         self._users = users
         self._store = store
         self._layouts = layouts
-        self._names: dict[User, tuple[str, ...]] = {}  # kept, as a layout without a directory is logged each time
+        self._names: dict[User, tuple[str, ...]] = {}  # cached, since each call logs layouts that give no directory
 
     async def users(self, user_ids: Sequence[str] = ()) -> list[User]:
-        """Every user, or those of these that exist, by id. Raises CatalogError."""
+        """Every user, or those with these ids, sorted by id. Raises CatalogError."""
         return await (self._users.some(user_ids) if user_ids else self._users.all())
 
     def names(self, user: User) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ class Folders:
         return self._store.user_files(self.names(user))
 
     def state(self, user: User) -> tuple[object, ...] | None:
-        """Equal to an earlier state only if none of the user's files changed since; None where that cannot be told.
+        """A value that equals an earlier one only if none of the user's files has changed since; None if unknown.
 
         Blocks.
         """
@@ -50,7 +50,7 @@ class Folders:
             files.close()
 
     def list_directory(self, name: str) -> Listing:
-        """List the files of a directory, whosever it is. Blocks. Raises StoreUnavailable."""
+        """List the files of any directory. Blocks. Raises StoreUnavailable."""
         files = self._store.user_files((name,))
         try:
             return files.list()
@@ -58,14 +58,14 @@ class Folders:
             files.close()
 
     def directories(self) -> Sequence[str]:
-        """The names of all directories there are. Blocks. Raises StoreUnavailable."""
+        """The names of all directories. Blocks. Raises StoreUnavailable."""
         return self._store.directories()
 
     def list_all(self, users: Sequence[User]) -> Sequence[Listing]:
-        """The files of each of these users, in one hop to a thread for some of them."""
+        """List the files of each of these users. Blocks. Raises StoreUnavailable."""
         return self._store.list_all([self.names(user) for user in users])
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Slices of so many."""
+    """The items in slices of `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))

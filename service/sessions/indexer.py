@@ -1,9 +1,9 @@
-"""Keeps the table `session_index` true to the session files: in rounds in the background, and at once for a request.
+"""Keeps the table `session_index` up to date with the session files: in background rounds, and on demand for a request.
 
-- Each file first gets a row, then its facts. Both steps compare the files with the rows that are there: a restart goes
-  on where the last process was, and one that was killed has lost nothing but work.
-- The background has a thread of its own, which gives way to transfers. A request that waits is served by the pool for
-  files, at full speed.
+- Each file first gets a row, then its facts. Both steps compare the files with the existing rows, so indexing continues
+  after a restart or a kill where it ended.
+- The background has its own thread, which yields to transfers. For a request that waits, the pool for file work indexes
+  at full speed.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from service.store import Listing, NotFound, NotRegular, StoreError, StoreUnavai
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4  # threads of the pool for files that list for one request
+AT_ONCE = 4  # threads of the pool that list files for one request
 SLICE = 1  # seconds of reading after which rows are written
-MOST_ROWS = 500  # that are written at once
-QUICK = 0.05  # seconds of listing that also a request waits for which could do without
+MOST_ROWS = 500  # rows that are written at once
+QUICK = 0.05  # if listing takes at most this many seconds, even requests that do not need it wait for it
 
 
 class NotIndexedInTime(Exception):
-    """What was asked for needs facts of files that could not be read within `index.patience`."""
+    """The request needs facts of files that could not be read within `index.patience`."""
 
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """What a user's files were like when the index was true of them: a digest of their listing, the store's state."""
+    """The version of a user's files for which the index was up to date: digest of their listing, state of the store."""
 
     digest: bytes = b""
     state: object = None
@@ -46,7 +46,7 @@ class Seen:
 
 @dataclass(eq=False, slots=True)
 class Tracked:
-    """When each of a user's files had a row, and when each had been read."""
+    """The versions of a user's files for which all rows were written, and for which all files were read."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     listed: Seen = field(default_factory=Seen)
@@ -77,7 +77,8 @@ class Indexer:
         self._logged: set[str] = set()  # failures, so that each is logged once
 
     async def run(self, interval: float, leads: Callable[[], Awaitable[bool]]) -> None:
-        """Rounds, one every `interval` seconds, until the background stops. `leads`: whether this replica does them."""
+        """Run a round every `interval` seconds until the background stops. `leads` returns whether this replica does
+        the rounds."""
         self._listing_took = math.inf  # until the first round has shown how long it takes
         while True:
             began = time.monotonic()
@@ -107,7 +108,7 @@ class Indexer:
         await self._index.forget_users_except(user.id for user in users)
 
     async def refresh(self, users: Sequence[User], *, facts: bool) -> None:
-        """Return once each file of these users that is there now has a row, with `facts` one that was read.
+        """Return once each file that these users have now has a row, and with `facts` has also been read.
 
         Raises NotIndexedInTime, StoreUnavailable or CatalogError.
         """
@@ -115,8 +116,8 @@ class Indexer:
         self._background.waiting += 1
         try:
             async with asyncio.timeout(self._patience):
-                unsure = await self._pool.run(self._unsure, users, facts=facts)
-                for some in batches(list(batches(unsure, TOGETHER)), AT_ONCE):
+                possibly_changed = await self._pool.run(self._possibly_changed, users, facts=facts)
+                for some in batches(list(batches(possibly_changed, TOGETHER)), AT_ONCE):
                     work = [self._pool.run(self._changed, part, pause, facts=facts) for part in some]
                     for user in chain(*await asyncio.gather(*work)):
                         await self._update(user, facts=facts, pool=self._pool, pause=pause)
@@ -127,13 +128,13 @@ class Indexer:
 
     @property
     def lists_quickly(self) -> bool:
-        """Whether all users' files are so few that a request can wait for their listing though it need not."""
+        """Whether listing all users' files is so quick that a request that does not need it can wait for it."""
         return self._listing_took < QUICK
 
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
         async with tracked.lock:
-            state, listing = await pool.run(self._look_at, user)
+            state, listing = await pool.run(self._list_with_state, user)
             seen = Seen(_digest(listing), state)
             unread = await self._write_rows(user, listing)
             tracked.listed = seen
@@ -141,7 +142,7 @@ class Indexer:
                 tracked.read = seen
 
     async def _write_rows(self, user: User, listing: Listing) -> deque[str]:
-        """Give each file a row, and forget those that are gone; returns the names of the files that must be read."""
+        """Write a row for each file, and delete those of missing files; returns the names of the files to read."""
         known = await self._index.known(user.id)
         rows, unread = [], deque[str]()
         states = map(file_state, listing.sizes, listing.mtimes_ns, listing.identities)
@@ -166,8 +167,8 @@ class Indexer:
             all_read = all_read and not failed
         return all_read
 
-    def _unsure(self, users: Sequence[User], *, facts: bool) -> list[User]:
-        """Those of whose files the store cannot tell that none changed. In a thread."""
+    def _possibly_changed(self, users: Sequence[User], *, facts: bool) -> list[User]:
+        """The users for whom the store cannot rule out that a file has changed. Runs in a thread."""
         return [user for user in users if not self._is_unchanged(user, facts=facts)]
 
     def _is_unchanged(self, user: User, *, facts: bool) -> bool:
@@ -176,24 +177,25 @@ class Indexer:
         return known is not None and known == self._folders.state(user)
 
     def _changed(self, users: Sequence[User], pause: Callable[[], None], *, facts: bool = True) -> list[User]:
-        """Those of whose files not all have rows, or were read, as a listing of each shows. In a thread."""
+        """The users with files that, by a new listing, have no row yet or were not read yet. Runs in a thread."""
         changed = []
         for user in users:
             pause()
-            state, listing = self._look_at(user)
+            state, listing = self._list_with_state(user)
             tracked = self._tracked.get(user.id)
             if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
                 changed.append(user)
             else:
-                seen.state = state  # at the next request the listing can be spared
+                seen.state = state  # the next request needs no listing
         return changed
 
-    def _look_at(self, user: User) -> tuple[object, Listing]:
-        """The state comes first: what changes while the files are listed must be seen again."""
+    def _list_with_state(self, user: User) -> tuple[object, Listing]:
+        """The state is read first: a change during the listing must make the state outdated."""
         return self._folders.state(user), self._folders.list(user)
 
     def _read_some(self, user: User, unread: deque[str], pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
-        """Read for a while, taking names off `unread`; returns rows, and whether a file could not be read."""
+        """Read files for up to SLICE seconds, removing their names from `unread`; returns the rows, and whether a file
+        could not be read."""
         rows: list[IndexRow] = []
         failed = False
         began = time.monotonic()
@@ -227,7 +229,7 @@ def _stop_at(deadline: float) -> None:
 
 
 def _digest(listing: Listing) -> bytes:
-    """Another whenever a file came, went or changed."""
+    """A digest that changes whenever a file is added, removed or changed."""
     digest = hashlib.blake2b("/".join(listing.names).encode(), digest_size=16)
     digest.update(listing.sizes)
     digest.update(listing.mtimes_ns)

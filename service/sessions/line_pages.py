@@ -1,6 +1,6 @@
-"""Reading a session: pages of whole lines of its file, from any byte on. All of it blocks.
+"""Reads a session in pages: whole lines of its file, from any byte on. All functions block.
 
-A page costs the same wherever it lies: the file is read from its first byte to its last, and nowhere else.
+A page costs the same at any offset: only the bytes of the page are read.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from service.sessions.lines import UNDECODABLE, without_halves
+from service.sessions.lines import UNDECODABLE, replace_lone_surrogates
 from service.store import OpenFile
 
 BLOCK = 256 * 1024  # bytes read at once
@@ -17,14 +17,14 @@ MAX_LINE = 1024 * 1024  # bytes of a line in a page; a longer one is cut
 MAX_PAGE = 4 * 1024 * 1024  # bytes of all lines of a page
 MAX_READ = 64 * 1024 * 1024  # bytes read for a page; a longer line ends there, and the next page skips its rest
 
-# JSON has no limits, but parsers have: Python's takes integers of 4,300 digits, and nests 1,000 deep; others less.
+# JSON has no limits, but parsers have: Python's accepts integers of 4,300 digits and 1,000 levels; others accept less.
 MAX_DEPTH = 200
 LONG_NUMBER = re.compile(rb"[0-9]{1000}")
 
 
 @dataclass(frozen=True, slots=True)
 class PageLine:
-    """`offset` and `length` are bytes of the file, with the end of the line. `content` is without it, and is cut after
+    """`offset` and `length` are in bytes of the file and include the line end. `content` excludes it, and is cut after
     `MAX_LINE` bytes."""
 
     offset: int
@@ -50,7 +50,7 @@ def read_page(file: OpenFile, start: int, limit: int) -> LinePage:
     """At most `limit` lines from the first one that begins at `start` or later. Raises Truncated or Unreadable."""
     lines = _Lines(file, min(max(start - 1, 0), file.size))
     if start:
-        lines.skip()  # to the end of the line that has the byte before: a whole line begins there
+        lines.skip()  # to the end of the line that contains the previous byte; a whole line begins there
     page: list[PageLine] = []
     room = MAX_PAGE
     while len(page) < limit and (line := lines.read()):
@@ -62,11 +62,11 @@ def read_page(file: OpenFile, start: int, limit: int) -> LinePage:
 
 
 def json_value(line: PageLine) -> bytes | None:
-    """The line's content where every parser of JSON takes it, as a value of its own; None for anything else."""
+    """The line's content if it is a JSON value that every parser accepts; else None."""
     content = line.content
     if line.is_cut or LONG_NUMBER.search(content):
         return None
-    values = _decode(content) or _decode(without_halves(content))
+    values = _decode(content) or _decode(replace_lone_surrogates(content))
     if not values:
         return None
     brackets = content.count(b"[") + content.count(b"{")
@@ -84,7 +84,7 @@ class _Lines:
         self._at = 0  # where in the block the next line begins
 
     def read(self) -> PageLine | None:
-        """The next line; None at the end. A line in which the reading ends is given only as the first."""
+        """The next line; None at the end. A line that exceeds the read limit is returned only if it is the first."""
         content, length, is_whole = bytearray(), 0, False
         while not is_whole and self._fill():
             end = self._block.find(b"\n", self._at) + 1
@@ -101,7 +101,7 @@ class _Lines:
         return PageLine(offset, length, bytes(content[: MAX_LINE if is_cut else length - is_whole]), is_cut)
 
     def skip(self) -> None:
-        """Go on to the end of the line, at most `MAX_READ` bytes away, and begin to read there."""
+        """Advance to the end of the line, by at most `MAX_READ` bytes."""
         is_whole = False
         while not is_whole and self._fill():
             end = self._block.find(b"\n", self._at) + 1
@@ -112,7 +112,7 @@ class _Lines:
             self._end = min(self._file.size, self.position + MAX_READ)
 
     def _fill(self) -> bool:
-        """Whether the block has bytes that are not read yet; reads the next one where it has none."""
+        """Read the next block if this one is used up; return whether there are unread bytes."""
         if self._at == len(self._block) and self._read_to < self._end:
             self._block = self._file.read_at(self._read_to, min(BLOCK, self._end - self._read_to))
             self._read_to += len(self._block)
@@ -121,7 +121,7 @@ class _Lines:
 
 
 def _decode(content: bytes) -> list[Any]:
-    """The one value that it is, or none."""
+    """A list with the decoded value; empty if it cannot be decoded."""
     try:
         return [msgspec.json.decode(content)]
     except UNDECODABLE:

@@ -1,8 +1,8 @@
 """One line of a session file, decoded: only the fields that the index needs.
 
-A line that fits the types takes one pass, in which msgspec skips what the types do not name. A line that does not fit
-is decoded again field by field, where a field of another type counts as missing. No line is ever decoded into a tree
-of objects: that of a line of 50 MB could take gigabytes.
+A line that matches the types is decoded in one pass, in which msgspec skips all unknown fields. A line that does not
+match is decoded again field by field, and a field of another type counts as missing. No line is ever decoded into a
+tree of objects: for a line of 50 MB it could take gigabytes.
 """
 
 import json
@@ -19,7 +19,7 @@ WholeNumber = Annotated[int, Meta(ge=0)]
 LONG = 1024 * 1024  # bytes; of a longer line, and of one that does not fit, at most MOST_BLOCKS blocks are decoded
 MOST_BLOCKS = 256  # agents write one to ten
 TEXT_START = re.compile(rb'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u]){0,16000}')  # as much of a text as is decoded
-# Half a surrogate pair is JSON, and JavaScript writes it where a text was cut in an emoji; msgspec takes it for broken.
+# A lone surrogate is valid JSON, and JavaScript writes one if a text is cut inside an emoji; msgspec rejects it.
 ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL)
 UNDECODABLE = (MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -45,7 +45,7 @@ class Tokens(Struct, gc=False):
 
 
 class Message(Struct, gc=False):
-    """What was said. A `content` that is text is kept only as far as a title needs it."""
+    """A message. Of a `content` that is text, only as much is kept as a title needs."""
 
     model: str | None = None
     usage: Tokens | None = None
@@ -68,7 +68,7 @@ class Line(Struct, gc=False):
 
     @property
     def blocks(self) -> list[Block] | tuple[()]:
-        """The parts of the message, where it has any."""
+        """The blocks of the message, if it has any."""
         content = self.message and self.message.content
         return content if isinstance(content, list) else ()
 
@@ -94,14 +94,14 @@ TIME = Decoder(datetime)
 UNDECODED: dict[type[Struct], Decoder[Any]] = {
     fits: Decoder(_undecoded(fits)) for fits in (Line, Message, Tokens, Block)
 }
-# The only way to stop at so many items: what follows them is skipped, like an unknown field.
+# The only way to stop after a number of items: the following ones are skipped, like unknown fields.
 FIRST_BLOCKS: Decoder[Any] = Decoder(
     defstruct("FirstBlocks", [(f"block_{n}", Raw, Raw()) for n in range(MOST_BLOCKS)], array_like=True)
 )
 
 
 def decode_line(data: bytes | bytearray) -> Line | None:
-    """The line, without its end; None where it is no JSON object."""
+    """Decode a line, given without its line end; None if it is not a JSON object."""
     if len(data) <= LONG:
         try:
             return FITTING.decode(data)
@@ -111,8 +111,8 @@ def decode_line(data: bytes | bytearray) -> Line | None:
 
 
 def decode_fields(data: bytes | bytearray) -> Line | None:
-    """The same for a line of which not every field fits its type."""
-    line = _fields(Line, data) or _fields(Line, without_halves(data))
+    """The same for a line with fields that do not match their types."""
+    line = _fields(Line, data) or _fields(Line, replace_lone_surrogates(data))
     if line is None:
         return None
     return Line(
@@ -135,16 +135,16 @@ def is_json(data: bytes | bytearray) -> bool:
 
 
 def decode_text(value: Raw) -> str | None:
-    """The beginning of a text, where the value is one. What is not UTF-8 is replaced."""
+    """The beginning of a text; None if the value is not a string. Invalid UTF-8 is replaced."""
     start = TEXT_START.match(memoryview(value))
     if start is None:
         return None
     text: str = json.loads(start[0].decode("utf-8", "replace") + '"')
-    return text.encode("utf-8", "replace").decode()  # the end may be half a surrogate pair now
+    return text.encode("utf-8", "replace").decode()  # the cut may leave a lone surrogate at the end
 
 
-def without_halves(data: bytes | bytearray) -> bytes:
-    """With the replacement character for each half of a surrogate pair."""
+def replace_lone_surrogates(data: bytes | bytearray) -> bytes:
+    """The data with each lone surrogate replaced by U+FFFD."""
     return ESCAPE.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], data)
 
 
@@ -193,7 +193,7 @@ def _time(value: Raw) -> datetime | None:
 
 
 def _fields(fits: type[Struct], data: bytes | bytearray | Raw) -> Any:
-    """What the object says, each value still JSON; None where it is no object."""
+    """The fields of the object, with values still in JSON; None if it is not an object."""
     return _value(UNDECODED[fits], data)
 
 

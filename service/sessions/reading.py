@@ -1,4 +1,4 @@
-"""Reading session files for the index: a file's blocks into its transcript. All of it blocks."""
+"""Reads session files for the index, block by block into transcripts. All functions block."""
 
 import threading
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from service.sessions.transcript import Transcript
 from service.store import OpenFile, UserFiles
 
 BLOCK = 256 * 1024  # bytes; decoding one holds the interpreter's lock for half a millisecond
-WORTH_KEEPING = 1024 * 1024  # bytes; to read a smaller file again costs next to nothing
-KEPT = 16 * 1024 * 1024  # bytes of transcripts that are kept, of all files together
+WORTH_KEEPING = 1024 * 1024  # bytes; reading a smaller file again costs next to nothing
+KEPT = 16 * 1024 * 1024  # bytes of all cached transcripts together
 
 
 def file_state(size: int, mtime_ns: int, identity: bytes) -> FileState:
@@ -20,7 +20,7 @@ def file_state(size: int, mtime_ns: int, identity: bytes) -> FileState:
 
 
 class Reader:
-    """Reads files, and keeps the transcripts of large ones, so that a file that grew is not read again.
+    """Reads files, and caches the transcripts of large ones, so that of a file that grew only the new part is read.
 
     Any thread may use it.
     """
@@ -30,7 +30,7 @@ class Reader:
         self._kept: LRUCache[tuple[str, str], tuple[str, Transcript]] = LRUCache(KEPT, lambda kept: kept[1].weight)
 
     def read(self, user_id: str, files: UserFiles, name: str, pause: Callable[[], None]) -> tuple[FileState, Facts]:
-        """The facts of a user's file, and what it looked like when it was opened. `pause` is called before each block.
+        """The facts of a user's file, and its version when it was opened. `pause` is called before each block.
 
         Raises StoreError, and what `pause` raises.
         """
@@ -45,7 +45,7 @@ class Reader:
         return state, facts if facts.session_id else replace(facts, session_id=name.removesuffix(".jsonl"))
 
     def _take(self, user_id: str, name: str, state: FileState) -> Transcript:
-        """Taken out, so that nobody goes on with a transcript whose reading breaks off."""
+        """Remove the transcript from the cache, so that none stays there if reading fails halfway."""
         with self._lock:
             kept = self._kept.pop((user_id, name), None)
         if kept is None or kept[0] != state.identity or kept[1].position > state.size_bytes:

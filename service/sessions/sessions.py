@@ -1,4 +1,4 @@
-"""What sessions a user has: the catalog's rows merged with the store's files.
+"""The sessions of users: the catalog's rows merged with the store's files.
 
 A `UserSessions` is bound to one user: code that holds one can neither name another user nor reach their files.
 """
@@ -83,7 +83,7 @@ class Sessions:
     async def across(
         self, selection: Selection, sort: Sort, after: After | None, limit: int
     ) -> tuple[list[UsersSession], After | None, int]:
-        """A page of the sessions that are selected, of all users; what the next page comes after; how many there are.
+        """A page of the selected sessions of all users, the position of the next page, and the number of all.
 
         Raises NotIndexedInTime, StoreUnavailable or CatalogError.
         """
@@ -104,7 +104,8 @@ class Sessions:
             await self._indexer.refresh(users, facts=selection.needs_facts)
 
     async def select(self, selection: Selection) -> AsyncIterator[tuple["UserSessions", Listing]]:
-        """Each user with sessions that are selected, by id, and the listing of these. The sessions close with the step.
+        """Each user with selected sessions, sorted by id, and the listing of these. The sessions are closed when the
+        iteration continues.
 
         Raises NotIndexedInTime before the first, StoreUnavailable and CatalogError.
         """
@@ -147,7 +148,7 @@ class UserSessions:
         return await self._on_files(lambda files: files.exists)
 
     async def listing(self) -> Listing:
-        """Every session file, and the files that are skipped though they look like one."""
+        """Every session file, and the skipped files that have such a name."""
         return await self._on_files(lambda files: files.list())
 
     async def open(self, name: str) -> OpenFile:
@@ -159,7 +160,7 @@ class UserSessions:
         return self._files().open(name)
 
     def close(self) -> None:
-        """Close the directories, until they are needed again."""
+        """Close the directories; the next access opens them again."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -196,7 +197,7 @@ class UserSessions:
         return await self._pool.run_to_end(lambda: work(self._files()), lambda _: None)
 
     def _files(self) -> UserFiles:
-        """The directories, opened at the first use: in a thread, and once, as requests go one step after another."""
+        """The directories, opened in a thread at the first use. No lock: a request makes one call at a time."""
         if self._opened is None:
             self._opened = self.open_files()
         return self._opened
@@ -207,7 +208,7 @@ def _merged(
 ) -> tuple[list[Session], int]:
     others = files.names() - names
     page = [_session(row, files.stat_file(row.session_file)) for row in rows]
-    if others and len(page) < limit:  # only now their order matters, and for that each must be looked at
+    if others and len(page) < limit:  # only here their order matters, which needs a stat of each
         unprocessed = [file for name in others if (file := files.stat_file(name))]
         unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
         first = max(offset - len(names), 0)

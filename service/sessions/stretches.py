@@ -1,10 +1,10 @@
-"""When a session was active: stretches of time, each without a longer silence than GAP."""
+"""The stretches of time in which a session was active: inside one, no pause is longer than GAP."""
 
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 
 GAP = timedelta(seconds=600)
-MOST = 100_000  # stretches; a session has tens. Beyond that, moments that would begin another one are left out
+MOST = 100_000  # stretches; a session has tens. Beyond that, moments that would begin a new one are ignored
 
 
 class Stretches:
@@ -32,13 +32,13 @@ class Stretches:
         return sum((end - begin for begin, end in stretches), timedelta()) // timedelta(seconds=1)
 
     def add(self, moment: datetime) -> None:
-        """A moment without a zone is in UTC. One that has no time in UTC, in the year 0 or 10000, is left out."""
+        """Add a moment; without a zone it is in UTC. A moment outside Python's range in UTC is ignored."""
         if moment.tzinfo is not UTC:
             try:
                 moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
             except OverflowError:
                 return
-        if self._ends and self._begins[-1] <= moment:  # nearly always: the line is of the last stretch
+        if self._ends and self._begins[-1] <= moment:  # the usual case: the moment belongs to the last stretch
             if moment <= self._ends[-1]:
                 return
             if moment - self._ends[-1] <= GAP:

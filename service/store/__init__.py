@@ -1,10 +1,10 @@
-"""The store: where session files lie, and how each one is opened.
+"""The store: where session files are, and how each one is opened.
 
 A `SessionStore` makes a `UserFiles`, which is bound to one user's directories: code that holds one cannot reach
 another user's files, and knows no paths. Every session file is opened by `UserFiles.open`, which checks its name.
 
-All methods block, so call them in a thread of the files' pool; only `OpenFile.chunks` is for the event loop. No other
-errors than those below leave this room.
+All methods block, so call them in a thread of the pool for file work; only `OpenFile.chunks` is for the event loop.
+This room raises no other errors than those below.
 """
 
 from service.store.files import (

@@ -1,8 +1,8 @@
 """One bucket over S3's HTTP API, for blocking calls from many threads.
 
 Objects are read with obstore, whose blocking functions cost the least processor time. Its asynchronous ones are not
-used: they aborted the process at exit in 8 of 20 runs. Keys are listed with requests of our own, signed by botocore:
-obstore takes keys for paths, so that one key with `//`, `..` or a newline would make a listing fail for all others.
+used: they aborted the process at exit in 8 of 20 runs. Keys are listed with own requests, signed by botocore: obstore
+treats keys as paths, so that one key with `//`, `..` or a newline would make the whole listing fail.
 Both get their credentials from botocore: environment, shared files, web identity, container and instance profile.
 """
 
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
 CONNECT, READ, WHOLE, RETRYING = 3, 5, 20, 10
 READ_PAGE = 3  # of a listing
 RETRIES = 3
-IMPATIENT = 1.5  # seconds that the readiness check waits
+CHECK_TIMEOUT = 1.5  # seconds that the readiness check waits
 CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore refreshes them itself, well before they expire
 RETRIED = (500, 502, 503, 504)
 
 
 class S3Error(Exception):
-    """What a bucket answered instead; the text is for the log."""
+    """An error response of the bucket; the text is for the log."""
 
 
 class Stat(NamedTuple):
-    """An object as S3 describes it: size in bytes, time in nanoseconds, whole seconds. The tag has its quotes."""
+    """An object as S3 describes it: size in bytes, modification time in nanoseconds (in whole seconds), and the entity
+    tag with its quotes."""
 
     size: int
     mtime_ns: int
@@ -49,7 +50,7 @@ class Stat(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Up to 1,000 keys right under a prefix, with their stats, and the prefixes ("directories") between them."""
+    """Up to 1,000 keys directly under a prefix, with their stats, and the prefixes ("directories") among them."""
 
     objects: list[tuple[str, Stat]]
     prefixes: list[str]
@@ -60,7 +61,7 @@ class Bucket:
     """Every method raises StoreUnavailable if the bucket does not answer, is missing, or refuses the credentials."""
 
     def __init__(self, name: str, endpoint: str | None, region: str | None, path_style: bool, connections: int) -> None:
-        """Without `endpoint` it is that of AWS; without `region` that of AWS's own settings, else us-east-1."""
+        """`endpoint` defaults to AWS, and `region` to that of AWS's own settings, else us-east-1."""
         session = Session()
         self._region = region or session.get_config_variable("region") or "us-east-1"
         self._url = _bucket_url(name, endpoint or f"https://s3.{self._region}.amazonaws.com", path_style)
@@ -69,7 +70,7 @@ class Bucket:
         self._http = PoolManager(maxsize=connections, timeout=Timeout(connect=CONNECT, read=READ_PAGE), retries=retries)
         self._objects = S3Store(
             name,
-            endpoint=self._url,  # taken as it is when it is that of a virtual host
+            endpoint=self._url,  # used unchanged if it is that of a virtual host
             virtual_hosted_style_request=True,
             region=self._region,
             credential_provider=self._credentials,
@@ -92,11 +93,11 @@ class Bucket:
         )
 
     def check(self) -> None:
-        """One listing of one key, which also proves the right to list."""
-        self._list({"max-keys": "1"}, timeout=Timeout(IMPATIENT), retries=False)
+        """List one key, which also proves the right to list."""
+        self._list({"max-keys": "1"}, timeout=Timeout(CHECK_TIMEOUT), retries=False)
 
     def get_first(self, key: str, count: int, name: str) -> tuple[Stat, memoryview]:
-        """The stat and up to `count` first bytes. Raises NotFound, and Unreadable with `name`."""
+        """The stat and the first bytes, at most `count`. Raises NotFound, and Unreadable with `name`."""
         with _store_errors(name):
             try:
                 got = obstore.get(self._objects, key, options={"range": (0, count)})
@@ -110,13 +111,13 @@ class Bucket:
         """Exactly these bytes of the version that has the tag. Raises Truncated, Replaced, NotFound and Unreadable."""
         with _store_errors(name):
             got = obstore.get(self._objects, key, options={"range": (offset, offset + count), "if_match": etag})
-            data = memoryview(got.bytes())  # a copy would double what is held while it waits to be taken
+            data = memoryview(got.bytes())  # a copy would double the memory of results that wait to be taken
         if len(data) != count:
             raise Truncated(name)
         return data
 
     def pages(self, prefix: str) -> Iterator[Page]:
-        """All keys right under the prefix, which is empty or ends with a slash."""
+        """All keys directly under the prefix, which is empty or ends with a slash."""
         following: str | None = ""
         while following is not None:
             page = self._list({"prefix": prefix} | ({"continuation-token": following} if following else {}))
@@ -214,7 +215,7 @@ def _error_text(status: int, body: bytes) -> str:
 
 @contextmanager
 def _store_errors(name: str | None) -> Iterator[None]:
-    """obstore's errors as the store's, with a line for the log as their cause."""
+    """Translate obstore's errors into those of the store, each with a line for the log as its cause."""
     try:
         yield
     except FileNotFoundError as error:  # the same for a missing bucket; only its text differs

@@ -1,4 +1,4 @@
-"""What every store offers: names, errors and duties."""
+"""The interface of a store: names, errors and protocols."""
 
 import os
 import re
@@ -82,7 +82,7 @@ class SessionFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A `*.jsonl` that is left out of an export, and the reason, a sentence. `name` is printable."""
+    """A `*.jsonl` file that an export leaves out. `reason` is a sentence; `name` is printable."""
 
     name: str
     reason: str
@@ -118,7 +118,7 @@ class Listing:
         return sum(self.sizes)
 
     def sort(self) -> None:
-        """Bring the columns into the order of the names, after rows were appended."""
+        """Sort all columns by name, after rows were appended."""
         order = sorted(range(len(self.names)), key=self.names.__getitem__)
         self.names = [self.names[row] for row in order]
         self.sizes = array("q", [self.sizes[row] for row in order])
@@ -126,7 +126,7 @@ class Listing:
         self.identities = [self.identities[row] for row in order]
 
     def narrowed(self, keep: Container[str]) -> "Listing":
-        """The files whose names are in `keep`. Skipped files stay only if they are in it, too."""
+        """The listing of the files whose names are in `keep`; that applies to skipped files too."""
         kept = [name in keep for name in self.names]
         return Listing(
             list(compress(self.names, kept)),
@@ -138,7 +138,7 @@ class Listing:
 
 
 class Read(NamedTuple):
-    """A read that is announced: `size` bytes from `offset` of the version with this identity."""
+    """An announced read: `size` bytes from `offset` of the version with this identity."""
 
     name: str
     offset: int
@@ -195,7 +195,7 @@ class UserFiles(Protocol):
     def prefetch(self, reads: Iterator[Read]) -> None:
         """Announce reads, sorted by name and offset, as `open` and `OpenFile.read_at` will make them.
 
-        A store with latency begins them before they are needed. Another store does not look at `reads`.
+        A store with latency begins them before they are needed. Other stores do not consume `reads`.
         """
 
     def open(self, name: str) -> OpenFile:
@@ -215,7 +215,7 @@ class SessionStore(Protocol):
         """The files in these directories of the store, the first taking precedence. Raises StoreUnavailable."""
 
     def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
-        """The files of each of these users, who are given by their directories. Raises StoreUnavailable."""
+        """The files of each user; a user is given as a tuple of directories. Raises StoreUnavailable."""
 
     def directories(self) -> list[str]:
         """The names of all directories, sorted, whether or not a user has them. Raises StoreUnavailable."""
@@ -224,4 +224,4 @@ class SessionStore(Protocol):
         """End its threads and connections, after the last use; may be called twice."""
 
     def state(self, directory: str) -> object | None:
-        """Equal to an earlier state only if nothing in the directory changed since; None where that cannot be told."""
+        """A value that equals an earlier one only if nothing in the directory has changed since; None if unknown."""

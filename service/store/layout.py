@@ -49,7 +49,7 @@ def yields_directory(layout: str, user_id: str, email: str) -> bool:
 def _filled_in(layout: str, user_id: str, email: str) -> tuple[str, bool]:
     """The name, and whether it can be that of a user's directory."""
     values = {"email_local": email_local(email), "email": email, "user_id": user_id}
-    # With an empty value, the name would be another user's directory, or everybody's.
+    # With an empty value, the name could be another user's directory, or the same for all users.
     used = [values[key] for key in PLACEHOLDER.findall(layout)]
     name = PLACEHOLDER.sub(lambda match: values[match[1]], layout)
     return name, all(used) and _is_plain(name)

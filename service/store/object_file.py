@@ -1,4 +1,4 @@
-"""A session file in a bucket: one version of an object, read in ranges that are pinned to its entity tag."""
+"""A session file in a bucket: one version of an object, read with range requests that require its entity tag."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from service.store.bucket import Bucket, Stat
 from service.store.files import StoreError
 from service.store.prefetch import Budget, Prefetch, Share
 
-FIRST = 1024 * 1024  # bytes that opening reads: small files need no other request
+FIRST = 1024 * 1024  # bytes that are read on opening: small files need no other request
 CHUNK = 1024 * 1024  # bytes of a request of a single download, of which at most AHEAD are in flight
 AHEAD = 16
 TAIL = 32 * 1024  # bytes: deflate's window, which is read again before the next block
@@ -19,7 +19,7 @@ TAILS = 8
 
 
 class Piece(NamedTuple):
-    """Bytes of the version that has the identity."""
+    """Bytes of the version with this identity."""
 
     identity: bytes
     data: memoryview
@@ -30,7 +30,7 @@ Announced: TypeAlias = Prefetch[Union["ObjectFile", Piece]]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What all objects of a bucket are read with: `pool` runs requests, `budget` bounds what is read in advance."""
+    """Shared by all objects of a bucket: `pool` runs the requests, `budget` bounds the bytes that are prefetched."""
 
     bucket: Bucket
     pool: Pool

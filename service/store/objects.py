@@ -26,7 +26,7 @@ from service.store.root import BucketRoot
 
 
 class ObjectUserFiles:
-    """One user's directories; see `UserFiles`. What it has listed, it does not list again."""
+    """One user's directories; see `UserFiles`. They are listed at most once."""
 
     def __init__(self, access: Access, prefixes: Sequence[str]) -> None:
         """`prefixes` are those of the user's directories, each with its slash."""
@@ -117,7 +117,7 @@ class ObjectUserFiles:
         raise NotFound
 
     def _run_read(self, read: Read) -> ObjectFile | Piece:
-        """The listing knows in which directory the file is: a request for a missing key takes as long as any other."""
+        """Run an announced read. The listing says which directory has the file, so no request is for a missing key."""
         number, _, etag = read.identity.decode().partition(":")
         if not read.offset:
             others = [other for other in range(len(self._prefixes)) if str(other) != number]
@@ -141,7 +141,7 @@ class ObjectStore:
         return ObjectUserFiles(self._access, [f"{self._root.prefix}{name}/" for name in directories])
 
     def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
-        """Many requests in flight."""
+        """Lists many users concurrently."""
         return list(self._access.pool.executor.map(lambda names: self.user_files(names).list(), users))
 
     def directories(self) -> list[str]:
@@ -154,7 +154,7 @@ class ObjectStore:
         return sorted(found - {""})
 
     def state(self, directory: str) -> None:
-        """A bucket does not tell what changes in it."""
+        """Always None: a bucket does not report changes."""
 
     def close(self) -> None:
         self._access.pool.close()
@@ -162,5 +162,5 @@ class ObjectStore:
 
 
 def _identity(number: int, stat: Stat) -> bytes:
-    """Of an object in the user's directory of this number, counted from 0."""
+    """The identity of an object; `number` is the index of its directory among the user's."""
     return f"{number}:{stat.etag}".encode()

@@ -1,4 +1,4 @@
-"""The one place that chooses a store by the settings."""
+"""Chooses and opens the store that the settings name."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Reads from object storage that begin before they are needed, so that their latencies overlap.
+"""Prefetches reads from object storage, so that their latencies overlap.
 
-Each reader (an export of one user's files, or a single download) announces its reads in order. Some of them are in
-flight or waiting to be taken; what they hold is taken from a memory budget that all readers share.
+Each reader (an export of one user's files, or a single download) announces its reads in order. A limited number of them
+is in flight or waiting to be taken; their memory comes from a budget that all readers share.
 """
 
 import threading
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 DEPTH = 512  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
 MOST_BYTES = 12 * 1024 * 1024  # of one reader
-LEAST_BYTES = 1024 * 1024  # of one reader, whether or not the budget has them: each reader can always go on
+LEAST_BYTES = 1024 * 1024  # of one reader, even if the budget is used up: each reader can always make progress
 
 
 class Budget:
@@ -26,7 +26,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def take(self, count: int) -> bool:
-        """Whether the budget had as many."""
+        """Take bytes from the budget; return whether it had enough."""
         with self._lock:
             if count > self._left:
                 return False
@@ -39,7 +39,7 @@ class Budget:
 
 
 class Share:
-    """What one reader holds of a budget."""
+    """The bytes that one reader holds of a budget."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -47,7 +47,7 @@ class Share:
         self._borrowed = 0
 
     def take(self, count: int) -> bool:
-        """Whether the reader may hold as many more. The caller has a lock."""
+        """Take bytes; return whether the reader may hold that many more. The caller holds a lock."""
         if self._held + count > MOST_BYTES and self._held:
             return False
         if self._held and self._held + count > LEAST_BYTES:

@@ -1,4 +1,4 @@
-"""The root of the store as the settings name it: a directory, or a prefix in a bucket."""
+"""The root of the store, as set in `storage.root`: a directory, or a prefix in a bucket."""
 
 import re
 import unicodedata

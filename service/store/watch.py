@@ -1,9 +1,9 @@
-"""What changes in the directories of a local store, as Linux tells it (inotify(7)).
+"""Detects changes in the directories of a local store with inotify(7).
 
-Whoever needs to know whether anything changed would have to stat every file; a million take seconds. The kernel notes
-each change before the write that made it returns. It does not note what other machines do on a network file system,
-nor what a program writes through a hard link elsewhere: directories on other file systems are not watched, and whoever
-relies on this looks at everything now and then all the same.
+The alternative is a stat of every file, which takes seconds for a million. The kernel queues the event for a change
+before the system call that made it returns. There are no events for changes that other machines make on a network file
+system, or that a program makes through a hard link elsewhere. So directories on other file systems are not watched, and
+the caller must still compare all files from time to time.
 """
 
 import ctypes
@@ -41,13 +41,13 @@ class Watch:
         self._inotify = -1  # descriptor
         self._root_watch = -1
         self._device = -1
-        self._begun = 0  # how often all was forgotten, and watching began anew
+        self._begun = 0  # how often all watches were dropped and added again
         self._changes: Counter[str] = Counter()  # by the directory's name
         self._watches: dict[str, int] = {}  # by the directory's name; NOTHING where there is no directory
         self._names: dict[int, set[str]] = {}  # by the watch: links may give a directory several
 
     def state(self, name: str) -> object | None:
-        """Equal to an earlier state only if nothing in the directory changed since; None where that cannot be told."""
+        """A value that equals an earlier one only if nothing in the directory has changed since; None if unknown."""
         with self._lock:
             if self._inotify >= 0:
                 self._read_events()
@@ -95,7 +95,7 @@ class Watch:
         except StoreUnavailable:
             return False
         if directory is None:
-            self._watches[name] = NOTHING  # when it comes, the root changes
+            self._watches[name] = NOTHING  # if it is created later, the root changes
             return True
         try:
             if os.fstat(directory).st_dev != self._device:
@@ -139,7 +139,7 @@ class Watch:
                     self._drop(gone)
 
     def _drop(self, name: str) -> None:
-        """Watch the directory anew when its state is asked for again."""
+        """Drop the watch of the directory; the next call of `state` adds it again."""
         watch = self._watches.pop(name, NOTHING)
         if names := self._names.get(watch):
             names.discard(name)

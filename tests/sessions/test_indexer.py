@@ -291,17 +291,17 @@ async def test_a_selection_lists_nothing_again_where_nothing_changed(
     assert len(await listed(service, "?errors=false&q=jsonl")) == 1
     if service.app[STORE].state("alice") is None:
         pytest.skip("changes on this file system are not watched")
-    looked: list[str] = []
-    look_at = Indexer._look_at
+    listed_users: list[str] = []
+    list_with_state = Indexer._list_with_state
 
     def note(self: Indexer, user: User) -> Any:
-        looked.append(user.id)
-        return look_at(self, user)
+        listed_users.append(user.id)
+        return list_with_state(self, user)
 
-    monkeypatch.setattr(Indexer, "_look_at", note)
+    monkeypatch.setattr(Indexer, "_list_with_state", note)
     assert len(await listed(service, "?q=jsonl")) == 1
-    assert looked == []
+    assert listed_users == []
     with path.open("ab") as file:
         file.write(lines({"type": "summary", "timestamp": "2027-01-01"}))
     assert len(await listed(service, "?since=2027-01-01")) == 1
-    assert set(looked) == {"u-1"}
+    assert set(listed_users) == {"u-1"}
