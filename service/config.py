@@ -54,7 +54,7 @@ class Section(BaseModel):
 
 def _checked_network(network: IPvAnyNetwork) -> IPvAnyNetwork:
     if network.prefixlen == 0:
-        raise ValueError("the proxies' own addresses; this network is everybody")
+        raise ValueError("the proxies' own addresses; this network includes everybody")
     return network
 
 
@@ -66,7 +66,7 @@ def _checked_endpoint(url: str) -> str:
 
 
 def _checked_url(url: str) -> str:
-    """Keys that anybody on the way could replace would let everybody in."""
+    """Reject plain HTTP: whoever can replace keys on the network could authenticate as anybody."""
     parts = urlsplit(url)
     local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
     if not parts.hostname or parts.username or not (parts.scheme == "https" or local):
@@ -84,7 +84,7 @@ class Server(Section):
         75,
         gt=0,
         le=3600,
-        description="Seconds that a connection may wait for a whole request, or for an answer's reader.",
+        description="Seconds that a connection may wait for a whole request, or for the client to read a response.",
     )
     shutdown_timeout: float = Field(
         30,
@@ -96,7 +96,7 @@ class Server(Section):
         (), description="Addresses or networks of the reverse proxies that may say where a request came from."
     )
     forwarded_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
-        "X-Forwarded-For", description="The header in which they do so."
+        "X-Forwarded-For", description="The header in which these proxies name the client."
     )
 
 
@@ -107,7 +107,7 @@ class S3(Section):
     region: str | None = Field(
         None, min_length=1, description="Region; empty: AWS_REGION and the like, else us-east-1."
     )
-    path_style: bool = Field(False, description="Whether the bucket stands in the URL's path, not in its host name.")
+    path_style: bool = Field(False, description="Whether the bucket is in the URL's path, not in its host name.")
     connections: int = Field(128, ge=1, le=1024, description="Requests to the bucket that run at once.")
     prefetch_memory: int = Field(
         128, ge=1, le=65536, description="MiB of session files that all exports together may fetch in advance."
@@ -129,7 +129,7 @@ class Storage(Section):
 
 
 def _checked_catalog(url: object) -> object:
-    """A path, or a URL of an engine that there is. Words before a colon that are no such engine are a typing error."""
+    """A path, or a URL of a known engine. Any other scheme before a colon is rejected as a typo."""
     if isinstance(url, Path):
         return str(url)
     if isinstance(url, str) and (scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)):
@@ -172,31 +172,33 @@ class Catalog(Section):
 
 class Token(Section):
     name: str = Field(min_length=1, description="What the token is called in the log.")
-    user_id: str = Field(min_length=1, description="Whom the token stands for: the audit log's user_id.")
-    admin: bool = Field(False, description="Whether it opens the admin API.")
+    user_id: str = Field(min_length=1, description="The user that the token authenticates: the audit log's user_id.")
+    admin: bool = Field(False, description="Whether it gives access to the admin API.")
     sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$", description="SHA-256 of the token, in hex. Never the token.")
     expires_at: datetime | None = Field(
-        None, description="From when on it is refused, ISO 8601; without a zone it is UTC. Empty: never."
+        None, description="When it expires, ISO 8601; without a zone it is UTC. Empty: never."
     )
 
 
 class Jwt(Section):
     issuer: str = Field(min_length=1, description="The claim iss that a token must have.")
-    audience: str = Field(min_length=1, description="What a token must have in its claim aud.")
-    algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="How a token may be signed.")
+    audience: str = Field(min_length=1, description="The value that a token must have in its claim aud.")
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="The allowed signature algorithms.")
     secret: SecretStr | None = Field(None, description="Shared secret, for HS algorithms only.")
     jwks_file: Path | None = Field(None, description="File with the issuer's public keys, a JSON Web Key Set.")
     jwks_url: Annotated[str, AfterValidator(_checked_url)] | None = Field(
-        None, description="Where the issuer has these keys; https, or http on this machine."
+        None, description="URL of these keys; https, or http on this machine."
     )
     user_claim: str = Field("sub", min_length=1, description="The claim that is the user's id.")
-    admin_claim: str = Field(min_length=1, description="The claim that makes an admin; dots lead into nested ones.")
-    admin_value: str = Field(min_length=1, description="What this claim must be, or hold as a list.")
+    admin_claim: str = Field(
+        min_length=1, description="The claim that makes a caller an admin; dots separate nested claims."
+    )
+    admin_value: str = Field(min_length=1, description="The value that this claim must be, or contain if it is a list.")
     leeway: float = Field(30, ge=0, le=300, description="Seconds that the issuer's clock may differ.")
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
-        """A public key that is taken for a secret lets everybody sign: the two never meet."""
+        """Never both: if a public key were used as a shared secret, everybody could sign."""
         sources = [self.secret, self.jwks_file, self.jwks_url]
         if sum(source is not None for source in sources) != 1:
             raise ValueError("exactly one of secret, jwks_file, jwks_url")
@@ -210,8 +212,8 @@ class Jwt(Section):
 
 
 class ProxyHeaders(Section):
-    user_header: str = Field(pattern=HEADER_NAME, description="Header in which the proxy says who calls.")
-    groups_header: str = Field(pattern=HEADER_NAME, description="Header with the user's groups, with commas between.")
+    user_header: str = Field(pattern=HEADER_NAME, description="Header in which the proxy sends the user's id.")
+    groups_header: str = Field(pattern=HEADER_NAME, description="Header with the user's groups, separated by commas.")
     admin_group: str = Field(min_length=1, pattern="^[^,]+$", description="The group whose members are admins.")
 
 
@@ -234,7 +236,10 @@ class Exports(Section):
     )
     max_files: int = Field(1_000_000, ge=1, description="Session files that one export may have; more: 422.")
     patience: float = Field(
-        10, ge=0, le=3600, description="Seconds in which an export is measured that is to be resumed; else sent whole."
+        10,
+        ge=0,
+        le=3600,
+        description="Seconds for measuring an export that is resumed; if that is not enough, it is sent whole.",
     )
 
 
@@ -259,13 +264,13 @@ class Links(Section):
         min_length=32,
         description="Signs links, at least 32 characters. Empty: made at the start, so that a restart ends all links.",
     )
-    longest: int = Field(86400, ge=1, le=31_536_000, description="Seconds for which a link may be good.")
+    longest: int = Field(86400, ge=1, le=31_536_000, description="Seconds for which a link may be valid.")
 
 
 class Metrics(Section):
-    host: str = Field("127.0.0.1", min_length=1, description="Address on which Prometheus may fetch /metrics.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address at which Prometheus can scrape /metrics.")
     port: int | None = Field(
-        None, ge=0, le=65535, description="TCP port for that; 0 takes a free one. Empty: nothing is measured."
+        None, ge=0, le=65535, description="TCP port for that; 0 takes a free one. Empty: no metrics."
     )
 
 
@@ -274,14 +279,14 @@ class Console(Section):
 
 
 class LogFormat(StrEnum):
-    """How a line looks."""
+    """The format of a line."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """From which level on lines are written."""
+    """The lowest level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -291,7 +296,9 @@ class LogLevel(StrEnum):
 
 class Logging(Section):
     format: LogFormat = Field(LogFormat.TEXT, description="text, or json: an object a line.")
-    level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error: from which level on.")
+    level: LogLevel = Field(
+        LogLevel.INFO, description="The lowest level that is logged: debug, info, warning or error."
+    )
 
 
 class Settings(BaseSettings):
@@ -318,7 +325,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read `file` (when given) below the environment's variables; raises ConfigError with one line a mistake."""
+    """Read `file`, if given, and the environment, which overrides it. Raises ConfigError with a line per mistake."""
     _refuse_unknown_sections(environ)
     if file is not None and not file.is_file():
         raise ConfigError(f"{file}: no such configuration file")
@@ -326,7 +333,7 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
         return _with_sources(file, environ)()
     except ValidationError as error:
         mistakes = error.errors()
-        # A tuple whose only item is wrong is said to be too short as well; the wrong item is what matters.
+        # For a tuple whose only item is wrong, pydantic also reports that it is too short; only the item matters.
         mistakes = [mistake for mistake in mistakes if mistake["type"] != "too_short"] or mistakes
         raise ConfigError("\n".join(_sentence(mistake) for mistake in mistakes)) from None
     except SettingsError as error:
@@ -373,8 +380,8 @@ def _sentence(mistake: Any) -> str:
 
 
 def _shown(mistake: Any, key: str) -> str:
-    """The value as it stands, unless a secret may be in it: a token where its digest belongs, a section of `auth` in
-    the wrong place, a database's URL with a password."""
+    """The value as it was given, unless it may contain a secret: a token in place of its digest, a section of `auth` in
+    the wrong place, or a database URL with a password."""
     if key == "catalog.url" and "@" in str(mistake["input"]):
         return "(not shown)"
     if key.startswith("auth") or isinstance(mistake["input"], dict | list) or SECRET_NAME.search(key):
@@ -383,7 +390,7 @@ def _shown(mistake: Any, key: str) -> str:
 
 
 def _siblings(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that may stand where this one does."""
+    """The valid keys at the place of this one."""
     section: type[BaseModel] = Settings
     for part in loc[:-1]:
         if isinstance(part, str):
@@ -392,7 +399,7 @@ def _siblings(loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _section_in(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, also as one of many or as one that may be missing."""
+    """The section class of a field, also if the field is optional or a tuple of sections."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

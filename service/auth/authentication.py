@@ -53,7 +53,7 @@ class Authentication:
         raise Unauthenticated("no credentials")
 
     async def use(self, settings: Settings) -> None:
-        """Authenticate by these settings from now on, and log the methods. Raises ConfigError without any change.
+        """Authenticate by these settings from now on, and log the methods. If this raises ConfigError, nothing changes.
 
         A key URL that gives no keys is an error on reload only: at the start the service must not depend on it."""
         auth = check_authentication(settings).auth
@@ -94,7 +94,8 @@ class Authentication:
         return JwtVerifier(settings, self._current_keys(settings) or await self._open_keys(settings))
 
     def _current_keys(self, settings: Jwt) -> Keys | None:
-        """The keys in use, if they come from the same URL: it need not answer now, and its fetch interval is kept."""
+        """The keys in use, if they are from the same URL: then the URL need not answer now, and the fetch interval
+        still applies."""
         if self._jwts is None or settings.jwks_url is None:
             return None
         current = self._jwts.settings
@@ -111,7 +112,7 @@ class Authentication:
         try:
             await keys.refresh()
             if self._methods and not keys.known:
-                raise ConfigError("auth.jwt.jwks_url: it gives no keys, see the line above")
+                raise ConfigError("auth.jwt.jwks_url: no keys could be fetched from it, see the line above")
         except (asyncio.CancelledError, ConfigError):
             await keys.close()
             raise

@@ -1,4 +1,4 @@
-"""The console: a page that does an admin's work in the browser, over the public API alone."""
+"""The console: a web page for admins, which uses only the public API."""
 
 from service.console.console import OPEN_ROUTES, Console
 

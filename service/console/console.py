@@ -1,4 +1,4 @@
-"""GET / and /console/{file}: the console's page and the files it is made of. Open to anyone: they hold no data.
+"""GET / and /console/{file}: the console's page and its static files. Open to everybody: they contain no data.
 
 The browser calls the API with its user's own token. The Content-Security-Policy allows scripts, styles and calls of
 this service alone, nothing inline, and no way to turn text into markup.
@@ -52,7 +52,7 @@ class Console:
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/", self._page)
-        router.add_get("/console/{file:(?s:.*)}", self._file)  # any text: nothing is missing but with a 404
+        router.add_get("/console/{file:(?s:.*)}", self._file)  # any text, so that every unknown path below gets a 404
 
     async def _page(self, request: web.Request) -> web.Response:
         return self._files[PAGE].response(request)

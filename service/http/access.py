@@ -1,6 +1,6 @@
-"""The access log: one line for each request, and its figures for the metrics, once the response has ended.
+"""The access log: one line for each request, and its metrics, once the response has ended.
 
-That is also where a request ends whose client disconnected, or whose connection the service broke off.
+That includes requests whose client disconnected, or whose connection the service broke off.
 """
 
 import logging
@@ -20,7 +20,7 @@ CLIENT_DISCONNECTED = 499  # before there was a response; nginx uses this number
 
 
 def access_log(observer: Observer | None, quiet_routes: Container[str]) -> Middleware:
-    """The middleware that writes it; it must be the outermost. A 200 of `quiet_routes` is logged at `debug`."""
+    """The middleware that writes the log; it must be the outermost. A 200 of `quiet_routes` is logged at `debug`."""
 
     @web.middleware
     async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:

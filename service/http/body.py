@@ -30,8 +30,8 @@ class Body(BaseModel):
     async def of(cls, request: web.Request) -> Self:
         """Read and parse the request's body. Raises a Problem: 408, 415 or 422; or aiohttp's exception for a 413.
 
-        A browser sends `application/json` to another site only if that site allows it, so no foreign page can make a
-        request in the name of a user whom a proxy knows by a cookie.
+        A browser sends `application/json` across origins only if the target allows it. So no page of another site can
+        make requests in the name of a user whom a proxy authenticates by a cookie.
         """
         if request.content_type != "application/json":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.")

@@ -1,7 +1,7 @@
 """Conditional and range requests (RFC 9110 sections 13 and 14) for a representation with a strong entity tag.
 
-Several lines of one header form one list (section 5.3). An invalid value never matches: an entity tag counts as
-another one, a date or a range is ignored. Parsing a header takes time in proportion to its length.
+Several lines of one header form one list (section 5.3). An invalid entity tag never matches; an invalid date or range
+is ignored. Parsing a header takes time in proportion to its length.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ MAX_DIGITS = 4000  # fewer than Python refuses to convert; two longer numbers do
 TAG = re.compile(r'[ \t,]*(W/)?"([^\x00-\x20"\x7f]*)"[ \t]*(?=,|$)')
 END_OF_TAGS = re.compile(r"[ \t,]*")
 # The preferred form of an HTTP-date, and the two obsolete ones that a recipient must accept (section 5.6.7). aiohttp's
-# own parser takes a time in another zone for one in GMT, and fails on a year of twenty digits.
+# own parser treats a time in another zone as GMT, and fails on a year of twenty digits.
 DATE_FORMS = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 
 
@@ -64,7 +64,7 @@ def precondition_response(
     request: web.Request, validators: Validators, representation: str = "file"
 ) -> web.Response | None:
     """The 304 to send instead of the representation; None if its preconditions hold. Raises a Problem with status 412.
-    `representation`: the noun for what was asked for."""
+    `representation`: the noun for it in error messages."""
     match failed_precondition(request, validators):
         case HTTPStatus.NOT_MODIFIED:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=validators.headers)
@@ -92,7 +92,7 @@ def requested_range(
     request: web.Request, validators: Validators, size: int, representation: str = "file"
 ) -> range | None:
     """The bytes of one range; None for the whole representation. Raises a Problem with status 416.
-    `representation`: the noun for what was asked for."""
+    `representation`: the noun for it in error messages."""
     try:
         return byte_range(request, validators, size)
     except NotSatisfiable:

@@ -1,7 +1,7 @@
-"""Cursors: where the next page of a list begins, as an opaque text.
+"""Cursors: the position at which the next page of a list begins, as an opaque text.
 
-A cursor belongs to its query, and shows when it was changed. It is no secret, and grants nothing that its query does
-not.
+A cursor is valid only for its query, and has a digest that detects changes. It is not a secret, and gives access to
+nothing that the query itself does not.
 """
 
 import base64
@@ -19,15 +19,16 @@ DIGEST = 12  # bytes
 
 
 class CursorQuery(Query):
-    """At most `limit` rows, after the place that a cursor stands for."""
+    """At most `limit` rows, after the position of the cursor."""
 
     limit: WholeNumber = Field(50, ge=1, le=200)
     cursor: str | None = Field(None, max_length=4000)
 
     def place(self, query: Mapping[str, object], *types: type) -> list[Any] | None:
-        """Where the page begins, as `new_cursor` got it. Raises ValidationError for what is no cursor of this query.
+        """The position at which the page begins, as passed to `new_cursor`. Raises ValidationError unless the cursor is
+        one of this query.
 
-        `types` are those of a place. Whoever makes up a cursor with a digest gets no further than to another place.
+        `types` are those of the position's values. A forged cursor with a valid digest only leads to another position.
         """
         if self.cursor is None:
             return None
@@ -35,7 +36,7 @@ class CursorQuery(Query):
             data = base64.urlsafe_b64decode(self.cursor.encode())
             digest, payload = data[:DIGEST], data[DIGEST:]
             place: list[Any] = json.loads(payload)
-        except ValueError:  # base64's, UTF-8's and JSON's are kinds of it
+        except ValueError:  # the base class of the errors of base64, UTF-8 and JSON
             raise self._refusal() from None
         fits = isinstance(place, list) and [type(value) for value in place] == list(types)
         if not fits or digest != _digest(payload, query) or any(_is_too_large(value) for value in place):
@@ -50,7 +51,7 @@ class CursorQuery(Query):
 
 
 def new_cursor(place: Sequence[object], query: Mapping[str, object]) -> str:
-    """The cursor of a place in the rows of a query. Both consist of what JSON has."""
+    """The cursor for a position in the rows of a query. Both arguments must be serializable as JSON."""
     payload = json.dumps(place, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(_digest(payload, query) + payload).decode()
 
@@ -61,5 +62,5 @@ def _digest(payload: bytes, query: Mapping[str, object]) -> bytes:
 
 
 def _is_too_large(value: object) -> bool:
-    """For a column of the catalog, or a time."""
+    """Whether the value is too large for a column of the catalog, or for a time."""
     return isinstance(value, int) and abs(value) >= 2**62

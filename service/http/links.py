@@ -1,8 +1,8 @@
-"""Links: URLs with which anybody can take one thing, without further authentication, until they expire.
+"""Links: URLs that give access to one resource without further authentication, until they expire.
 
-A link is `/api/links/<token>`. Its token holds what it gives, its maker and its end, and is signed with HMAC-SHA-256
-(RFC 2104), so nothing is stored. A request for a link is turned into one for the link's path before it is routed: all
-that follows, headers, ranges and audit rows, is as without a link. The token itself never reaches the log.
+A link is `/api/links/<token>`. Its token holds the path, the maker and the expiry, and is signed with HMAC-SHA-256
+(RFC 2104), so nothing is stored. A request for a link is rewritten to the link's path before it is routed, so headers,
+ranges and audit rows are the same as without a link. The token itself is never logged.
 """
 
 import base64
@@ -25,13 +25,13 @@ from service.http.problems import Problem
 
 PREFIX = "/api/links/"
 LINK_PATH = re.compile(re.escape(PREFIX) + "([A-Za-z0-9_-]+)")
-PURPOSE = b"session-export link 1\0"  # signed too: a signature that the secret gave to anything else is no link's
+PURPOSE = b"session-export link 1\0"  # signed too, so that a signature made for another purpose is not valid for a link
 SIGNATURE_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`path` is what the link gives, with its query, encoded as in a request line. `user_id` is the maker;
+    """`path` is the path that the link leads to, with its query, encoded as in a request line. `user_id` is the maker;
     `expires_at` is in seconds since the epoch."""
 
     id: str
@@ -41,7 +41,7 @@ class Link:
 
 
 class Links:
-    """Signs links, and reads those that it has signed."""
+    """Signs links, and verifies their signatures."""
 
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
@@ -62,16 +62,16 @@ class Links:
         except binascii.Error:
             return None
         signature, payload = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
-        # base64 has several spellings of the same bytes; only the one that was made counts.
+        # base64 has several encodings of the same bytes; only the one that `token` makes is valid.
         if not hmac.compare_digest(signature, self._sign(payload)) or _encode(data) != token:
             return None
         link = Link(*json.loads(zlib.decompress(payload)))
         return link if self._clock() < link.expires_at else None
 
     def follow(self, message: RawRequestMessage) -> tuple[RawRequestMessage, Link | None]:
-        """The message that asks for a valid link's path instead of the link, and the link; else the same message.
+        """For a valid link, the message rewritten to the link's path, and the link; else the same message and None.
 
-        A link's URL may have the query `snapshot=<tag>`, which is added to that of the path: it only pins the plan.
+        A link's URL may have the query `snapshot=<tag>`, which is added to the path's query: it only pins the plan.
         """
         found = LINK_PATH.fullmatch(message.url.raw_path) if PREFIX in message.path else None
         link = self.read(found[1]) if found else None
@@ -87,7 +87,7 @@ class Links:
 
 
 class NoSuchLink(Problem):
-    """Why a link gives nothing is not told: it is wrong, expired, or its maker has become inactive."""
+    """The link is wrong, has expired, or its maker has become inactive. The client does not learn which."""
 
     def __init__(self) -> None:
         super().__init__(HTTPStatus.NOT_FOUND, "No such link, or it has expired.")

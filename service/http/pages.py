@@ -27,7 +27,7 @@ def page_response(rows: Sequence[Any], query: PageQuery, total: int) -> web.Resp
 
 
 def cursor_response(rows: Sequence[Any], following: str | None, total: int) -> web.Response:
-    """The same for a list with cursors; `following` is that of the next page, if there is one."""
+    """The same for a list with cursors; `following` is the cursor of the next page, if there is one."""
     return json_response({"rows": [fields_of(row) for row in rows], "next": following, "total": total})
 
 
@@ -37,7 +37,7 @@ def json_response(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Resp
 
 
 def fields_of(row: Any) -> dict[str, Any]:
-    """Unlike `dataclasses.asdict` without copying the values."""
+    """The fields of a dataclass, like `dataclasses.asdict`, but without copying the values."""
     return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
 
 

@@ -101,7 +101,7 @@ def invalid_request(error: ValidationError, part: str) -> Problem:
 
 
 def invalid_member(name: str, message: str, kind: str) -> Problem:
-    """422 with one error, for a member of the body that is invalid for a reason its type does not state."""
+    """422 with one error, for a member of the body that is invalid although its type is right."""
     return _invalid([{"loc": ["body", name], "msg": message, "type": kind}])
 
 

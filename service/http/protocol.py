@@ -40,7 +40,7 @@ class Connection(RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Whether it waits only for the client: for a request, or to read a response that is no transfer."""
+        """Whether it waits only for the client: to send a request, or to read a response that is not a transfer."""
         if self._force_close:
             return False
         waits_for_request = self._waiter is not None and not self._waiter.done()
@@ -54,7 +54,7 @@ class Connection(RequestHandler):
         return self._next_keepalive_close_time
 
     def force_close(self) -> None:
-        """Close at once. aiohttp would wait for the client to read the response, and no longer count the connection."""
+        """Close at once. aiohttp would stop counting the connection, but wait for the client to read the response."""
         transport = self.transport
         super().force_close()
         if transport is not None and transport.get_write_buffer_size():

@@ -67,7 +67,7 @@ class Query(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _once(cls, values: object, info: ValidationInfo) -> object:
-        """Of two values it is unclear which one is meant, and a proxy may have checked the other one."""
+        """Reject a repeated parameter: it is unclear which value is meant, and a proxy may have checked the other."""
         if not isinstance(values, list) or cls._is_repeatable(info.field_name or ""):
             return values
         if len(values) > 1:

@@ -1,4 +1,4 @@
-"""What is known of a request: its id, its authenticated actor, its client, and the transfer that answers it."""
+"""Data attached to a request: its id, its authenticated actor, its client, and the transfer that responds to it."""
 
 import re
 import uuid
@@ -93,7 +93,7 @@ def route_pattern(request: web.BaseRequest) -> str:
 
 
 def sent_url(request: web.BaseRequest) -> URL:
-    """The URL as the client sent it. Through a link it is the link's own, while `rel_url` is what the link gives."""
+    """The URL as the client sent it. Through a link it is the link's URL, while `rel_url` is the link's path."""
     url: URL = request.get(SENT_URL, request.rel_url)
     return url
 

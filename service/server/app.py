@@ -151,7 +151,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _beat(replica: Replica) -> None:
-    """Refresh the replica's row, and write the pending audit rows, which other requests only take along."""
+    """Refresh the replica's row, and flush the pending audit rows, even if no other row is written."""
     while True:
         await asyncio.sleep(BEAT)
         try:

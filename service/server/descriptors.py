@@ -13,19 +13,19 @@ OTHERS = 256  # the catalog, the log, the files of threads and libraries
 
 
 def descriptors_needed(settings: Settings) -> int:
-    """How many may be open at once: those of all connections, or those of all exports, whichever are more."""
+    """How many may be open at once: those of all connections or those of all exports, whichever is more."""
     exports = settings.exports.max_concurrent * descriptors_of_an_export(settings)
     return OTHERS + max(settings.server.max_connections * PER_CONNECTION, exports) + sockets_to_bucket(settings)
 
 
 def descriptors_of_an_export(settings: Settings) -> int:
-    """Those of its socket, the users' directories and the open files."""
+    """The descriptors of one export: its socket, the users' directories and the open files."""
     threads = _deflate_threads(settings)
     return 1 + len(settings.storage.layouts) * most_open_folders(threads) + most_open_files(threads)
 
 
 def sockets_to_bucket(settings: Settings) -> int:
-    """One for each thread that may wait for the bucket: its own, and those that list, open and read files."""
+    """A socket for each thread that may wait for the bucket: the bucket's own, and those that list and read files."""
     if not isinstance(settings.storage.root, BucketRoot):
         return 0
     storage, exports = settings.storage, settings.exports
@@ -48,5 +48,5 @@ def raise_descriptors(needed: int) -> int:
 
 
 def room_for_connections(descriptors: int, wanted: int) -> int:
-    """For how many connections the descriptors are enough, at most `wanted`."""
+    """How many connections the descriptors suffice for, at most `wanted`."""
     return max(1, min(wanted, (descriptors - OTHERS) // PER_CONNECTION))

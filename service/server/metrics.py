@@ -1,7 +1,7 @@
 """Metrics for Prometheus, and their own address at which it scrapes them.
 
-Labels are bounded: no user, file, address or request id is one. What a part counts anyway is read when Prometheus
-scrapes, so that it costs nothing in between.
+Labels are bounded: no user, file, address or request id is one. Values that a part counts anyway are read when
+Prometheus scrapes, so they cost nothing in between.
 """
 
 import asyncio

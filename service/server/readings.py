@@ -1,4 +1,4 @@
-"""What the parts count anyway, as metrics."""
+"""Metrics of values that the parts count anyway."""
 
 from functools import partial
 
@@ -25,6 +25,6 @@ def watch_parts(metrics: Metrics, app: web.Application) -> None:
     metrics.counter("read_bytes", "Bytes of sessions that were read.", lambda: transfers.volume.total_bytes)
     metrics.counter("sent_bytes", "Bytes of bodies that were sent.", lambda: transfers.volume.bytes_sent)
     metrics.counter("members", "Files that were put into archives.", lambda: transfers.volume.file_count)
-    metrics.counter("skipped_files", "Files that archives had to leave out.", lambda: transfers.volume.skipped)
+    metrics.counter("skipped_files", "Files that exports skipped.", lambda: transfers.volume.skipped)
     metrics.counter("audit_failures", "Audit rows that could not be written.", lambda: audit.failures)
     metrics.counter("usage_failures", "Lists made without the usage table.", lambda: sessions.usage_failures)

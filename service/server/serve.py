@@ -104,8 +104,8 @@ async def _check_store(app: web.Application, settings: Settings) -> None:
 
 
 async def _log_unassigned(app: web.Application) -> None:
-    """Files that nobody would find otherwise."""
-    with contextlib.suppress(StoreUnavailable, CatalogError):  # the start has said so, or the next request does
+    """Log how many directories belong to no user: their files are in no list."""
+    with contextlib.suppress(StoreUnavailable, CatalogError):  # logged at the start already, or by the next request
         if count := await app[DIRECTORY].count_unassigned():
             log.warning(
                 "directories under the session root that belong to no user: %d; see GET /api/admin/unassigned", count

@@ -1,1 +1,1 @@
-"""A response body on its way: admission, the audit rows around it, stalls, the end."""
+"""Sending response bodies: admission, audit rows, stalled clients, and the outcome."""

@@ -1,4 +1,4 @@
-"""Slots for exports: a bounded number runs at once, the others wait in a queue for a limited time.
+"""Slots for exports: a bounded number of exports run at once, the others wait in a queue for a limited time.
 
 A caller holds at most `per_caller` slots, so that one caller who reads slowly cannot keep everybody else out. A free
 slot goes to the waiting caller with the fewest slots, then to the one who has waited longest.
@@ -18,12 +18,12 @@ from service.http.problems import Problem
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """A slot, held or waited for. Transfers of one caller with the same key share it."""
+    """A slot that is held or waited for. Transfers of one caller with the same key share it."""
 
     caller: str
     key: object
     held: bool = False
-    transfers: int = 0  # that share it while it is held
+    transfers: int = 0  # how many share it while it is held
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
 
@@ -35,7 +35,7 @@ class Admission:
         self._queue_timeout = queue_timeout
         self.refused = 0  # since the start
         self._held: Counter[str] = Counter()  # slots by caller
-        self._slots: dict[tuple[str, object], Slot] = {}  # in the order in which they were asked for
+        self._slots: dict[tuple[str, object], Slot] = {}  # in the order of the requests
 
     @property
     def running(self) -> int:
@@ -49,7 +49,7 @@ class Admission:
 
     @asynccontextmanager
     async def slot(self, caller: str, key: object = None) -> AsyncIterator[None]:
-        """Hold a slot; without a key one that is not shared. Raises a 503 Problem after `queue_timeout` seconds."""
+        """Hold a slot; without a key it is not shared. Raises a 503 Problem after `queue_timeout` seconds."""
         key = object() if key is None else key
         slot = self._slots.setdefault((caller, key), Slot(caller, key))
         try:
@@ -78,7 +78,7 @@ class Admission:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._release(slot)  # it was given at the very moment of the timeout or the cancellation
+                self._release(slot)  # it was granted just as the timeout or the cancellation happened
             if isinstance(error, TimeoutError):
                 raise self._busy(slot.caller) from None
             raise
@@ -103,7 +103,7 @@ class Admission:
             return
         slot.held = False
         self._free += 1
-        self._held -= Counter([slot.caller])  # drops a caller who holds none any more
+        self._held -= Counter([slot.caller])  # removes a caller who holds none any more
         self._discard_unused(slot)
         self._give_next()
 
@@ -134,7 +134,7 @@ class Admission:
 
 
 def _is_waited_for(turn: asyncio.Future[None]) -> bool:
-    """False once the slot was given, or the request gave up and has not noticed yet."""
+    """False once the slot was granted, or the waiting request was cancelled."""
     return not turn.done()
 
 

@@ -1,4 +1,4 @@
-"""Rows of the audit log about a request: the actor, the client and the id are the request's."""
+"""Audit rows about a request: they have its actor, client and request id."""
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ def event_of(
     result: Result = Result.SUCCESS,
     duration_ms: int | None = None,
 ) -> Event:
-    """A row that is yet to be written. What came through a link has the link's id among its parameters."""
+    """A row to be written. For a request through a link, its parameters include the link's id."""
     client = client_of(request)
     link = request.get(LINK)
     return Event(

@@ -1,4 +1,4 @@
-"""What the audit log is to say of a transfer."""
+"""The content of a transfer's audit rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from service.transfers.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one audit row says besides who asked, when, and how it ended."""
+    """The part of an audit row that depends on the kind of transfer: its resource and parameters."""
 
     resource: str
     params: dict[str, Any]
@@ -24,15 +24,15 @@ class Record(Protocol):
 
     @property
     def announced(self) -> Volume:
-        """What is to come, as listed."""
+        """The volume to be sent, as listed."""
 
     def volume(self, bytes_sent: int) -> Volume:
-        """What went through so far; the transfer counts `bytes_sent`."""
+        """The volume so far; the transfer counts `bytes_sent`."""
 
     def started(self) -> Entry: ...
 
     def ended(self, volume: Volume) -> list[Entry]:
-        """At least one entry. `volume` is what went through in the end."""
+        """At least one entry. `volume` is the final volume."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Clients that read nothing are disconnected. A client that reads a little, however slowly, keeps its transfer."""
+"""Disconnects clients that read nothing. A client that reads, however slowly, keeps its transfer."""
 
 import array
 import asyncio
@@ -21,7 +21,7 @@ CHECKS = 4  # within the time limit
 async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Callable[[], int], limit: float) -> None:
     """Reset the connection once bytes have waited for the client and it acknowledged none for `limit` seconds.
 
-    The number of checks counts, not the clock: a process that was frozen itself, as in a paused container, resets no
+    It counts checks instead of comparing times: a process that was frozen itself, as in a paused container, resets no
     connection when it continues.
     """
     last, unchanged = (-1, -1), 0

@@ -29,8 +29,8 @@ from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
 
-# Bytes that are held back until the outcome is on disk: enough that no client takes the rest for a complete response
-# (the end of a ZIP is in them), and no more, since everything before must have left when the row says "success".
+# Bytes that are held back until the outcome is on disk. Enough that without them no client takes the response for
+# complete (the end of a ZIP is in them), and no more: all other bytes must have been sent when the row says "success".
 TAIL = 1024
 TAIL_TIMEOUT = 1  # seconds that a stopping service waits for the tail to be sent
 
@@ -38,7 +38,7 @@ PROGRESS_INTERVAL = 60  # seconds between two log lines about the same transfer
 
 
 class Stopping(Problem):
-    """The service is stopping and begins nothing new."""
+    """The service is stopping and accepts no new transfers."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class Transfer:
         return self.started.resource
 
     def interrupt(self) -> None:
-        """Break it off because the service stops. If its row may say "success" already, it has a moment to finish."""
+        """Break it off because the service stops. If its row may say "success" already, it has TAIL_TIMEOUT left."""
         self.interrupted = True
         if self._task is not None:
             delay = TAIL_TIMEOUT if self.sending_tail else 0
@@ -84,7 +84,7 @@ class Transfer:
         return [self._event(entry, outcome, duration_ms) for entry in entries]
 
     def volume(self) -> Volume:
-        """What went through so far."""
+        """The volume so far."""
         return self.record.volume(self.bytes_sent)
 
     def log_progress(self, now: float) -> None:
@@ -106,7 +106,7 @@ class Transfer:
         return event_of(self.request, self.record.action, entry, result, duration_ms)
 
     async def write(self, piece: bytes) -> None:
-        """Hand a piece to the kernel, before the first one the headers. Waits while the client reads nothing."""
+        """Hand a piece to the kernel, after the headers if it is the first. Waits while the client does not read."""
         await self.response.prepare(self.request)  # sends the headers, once
         await self.response.write(piece)
         await self.request.writer.drain()  # aiohttp itself drains only after large writes
@@ -170,7 +170,7 @@ class Transfers:
 
     @property
     def volume(self) -> Volume:
-        """What went through since the start, running transfers included."""
+        """The volume of all transfers since the start, including the running ones."""
         return sum((transfer.volume() for transfer in self._running), self._ended)
 
     @property
@@ -179,16 +179,16 @@ class Transfers:
         return len(self._running)
 
     def log_progress(self) -> None:
-        """Log how far the long transfers are. Call it more often than every PROGRESS_INTERVAL."""
+        """Log the progress of long transfers. Call it more often than every PROGRESS_INTERVAL."""
         for transfer in self._running:
             transfer.log_progress(time.monotonic())
 
     async def idle(self) -> None:
-        """Wait until none is running and the rows of all are written."""
+        """Wait until no transfer is running and all rows are written."""
         await self._idle.wait()
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it bounds the transfers, not this call
-        """Refuse new transfers. Wait `timeout` seconds, or until `hurry` is called, for the running ones to end; then
+        """Reject new transfers. Wait for the running ones, at most `timeout` seconds or until `hurry` is called; then
         break them off and wait for their rows."""
         self.stopping = True
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, self._hurried)]
@@ -206,7 +206,7 @@ class Transfers:
         self._hurried.set()
 
     async def _announce(self, transfer: Transfer) -> None:
-        """Write the started row. On cancellation the row is on disk all the same, so it gets its outcome."""
+        """Write the started row. If cancelled, the row is on disk nevertheless, so write its outcome too."""
         try:
             await self._replica.begin(transfer.started)
         except asyncio.CancelledError as error:

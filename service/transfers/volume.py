@@ -1,4 +1,4 @@
-"""The numbers of one transfer, or of all."""
+"""The counted files and bytes of one transfer, or of all."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Volume:
         )
 
     def progress(self, announced: "Volume", seconds: float) -> str:
-        """How much of what was announced is done, for the log."""
+        """The progress relative to the announced volume, for the log."""
         files = f" and {self.file_count} of {announced.file_count} files" if announced.file_count else ""
         rate = self.bytes_sent / seconds / 1e6
         return (
