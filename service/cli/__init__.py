@@ -1,4 +1,4 @@
-"""The command `session-export`: what a person types. No logic of the service."""
+"""The command `session-export`: the command line interface, without any logic of the service."""
 
 from service.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Several transfers: a line for each, and one exit code for all."""
+"""Runs several transfers: prints a line for each, and gives one exit code for all."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ INCOMPLETE = ("files skipped by the service", "files still being written")
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """An export of a user, or across users without an id, to a path. `label` is what lines and the bar call it."""
+    """An export to a path: of one user, or across users if there is no id. `label` names it in output and the bar."""
 
     label: str
     user_id: str | None
@@ -36,13 +36,13 @@ def user_directories(directory: Path, users: Sequence[str], options: ExportOptio
 
 
 def one_archive(path: Path, users: Sequence[str], options: ExportOptions) -> ExportJob:
-    """Of these users, or of all without any."""
+    """One archive of these users; of all users if there are none."""
     selection = replace(options.selection, user_ids=tuple(users))
     return ExportJob(path.name, None, path, replace(options, selection=selection, manifest=False))
 
 
 class Download(Protocol):
-    """`Client.download` of a user."""
+    """`Client.download`, bound to a user."""
 
     async def __call__(self, session_file: str, path: Path, *, progress: OnProgress) -> int: ...
 
@@ -58,7 +58,7 @@ class ExportBatch:
     codes: set[int] = field(default_factory=set)
 
     async def run(self, jobs: Sequence[ExportJob], parallel: int) -> int:
-        """Run them, `parallel` at once; return the exit code. An error of the token or the disk ends the batch."""
+        """Run the jobs, `parallel` at once; return the exit code. A rejected token or a disk error ends the batch."""
         slots = asyncio.Semaphore(parallel)
         try:
             async with asyncio.TaskGroup() as group:
@@ -113,7 +113,7 @@ class ExportBatch:
 
 
 async def download_sessions(download: Download, paths: Iterable[Path], force: bool, output: Output) -> int:
-    """Download one after the other, each to the path whose last part is its name; return the exit code."""
+    """Download sessions one after the other; the name of each is the last part of its path. Return the exit code."""
     for path in paths:
         if path.exists() and not force:
             output.line(f"{path.name}: already there, {path}")
@@ -125,6 +125,6 @@ async def download_sessions(download: Download, paths: Iterable[Path], force: bo
 
 
 def file_name(user_id: str) -> str:
-    """A file's name for any id: without a separator, not hidden, and different for different ids."""
+    """A file name for any user id: without a separator, not hidden, and unique for each id."""
     quoted = quote(user_id, safe="@+ ")
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted

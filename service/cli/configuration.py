@@ -1,4 +1,4 @@
-"""What the commands on the service's own machine share: the configuration file, and errors without a traceback."""
+"""Shared by the commands on the service's own machine: the configuration file, and errors without a traceback."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import click
 
 
 def config_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--config`; the function gets `config`, the file that applies, or None where there is none."""
+    """Add `--config`; the function gets `config`: the file given, else the default file, else None."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -20,7 +20,7 @@ def config_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 @contextmanager
 def operator_errors() -> Iterator[None]:
-    """Show what an operator can mend as one line."""
+    """Show errors that an operator can fix as one line."""
     from service.catalog import CatalogError  # noqa: PLC0415
     from service.config import ConfigError  # noqa: PLC0415
     from service.store import StoreUnusable  # noqa: PLC0415

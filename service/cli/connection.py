@@ -21,14 +21,14 @@ TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A service, and how often a request to it is retried."""
+    """The URL and token of a service, and how often a request to it is retried."""
 
     url: str
     token: str
     retries: int
 
     def run(self, work: Callable[["Client", "Output"], Awaitable[int]]) -> NoReturn:
-        """Run a command's work, and end the process with the exit code that it returns or that its error has."""
+        """Run a command's work, and end the process with the exit code of its result or error."""
         from service.cli.output import Output, exit_code  # noqa: PLC0415
         from service.client import Client, ClientError  # noqa: PLC0415
 

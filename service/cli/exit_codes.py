@@ -1,4 +1,4 @@
-"""Exit codes: what a script can tell apart, and the part of each command's help that lists its own."""
+"""The exit codes, and the part of each command's help that lists them."""
 
 from collections.abc import Mapping
 

@@ -20,8 +20,8 @@ from service.cli.commands.verify import verify
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="session-export")
 def main() -> None:
-    """Give admins the session files that AI agents left: list a user's sessions, download one, export all
-    as a ZIP that is streamed, and see who did so.
+    """Give admins access to the session files of AI agents: list a user's sessions, download one, export all
+    as a streamed ZIP, and see in the audit log who did so.
 
     Try it with `session-export demo`. list, find, download, export, link, activity, audit and doctor call a running
     service and run where clients are. verify needs no service. The others run on the service's own machine.

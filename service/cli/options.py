@@ -25,7 +25,7 @@ def _not_empty(_context: click.Context, _option: click.Parameter, ids: Any) -> A
 
 
 def directory_option(name: str, parameter: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option for a directory that is made when missing; None where it is not given."""
+    """An option for a directory, which is created if missing; None if the option is not given."""
     kind = click.Path(path_type=Path, file_okay=False)
     return click.option(name, parameter, type=kind, metavar="DIR", help=text)
 
@@ -39,8 +39,8 @@ SESSION_FILES = click.option("--session-file", "session_files", multiple=True, m
 COMPRESSION = click.option("--compression", type=click.Choice(["fast", "small", "store"]),
                            help="Default: the service's.")  # fmt: skip
 MANIFEST = click.option("--manifest", is_flag=True,
-                        help="Add what proves that the archive is whole and what it holds; see verify.")  # fmt: skip
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for scripts.")
+                        help="Add a manifest: it proves that the archive is whole; see verify.")  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for scripts.")
 LIMIT = click.option("--limit", type=click.IntRange(1), metavar="N", help="Print the first N only. Default: all.")
 SINCE = click.option("--since", callback=_parse_moment, metavar="TIME",
                      help="From then on. A date is its midnight, and a time without a zone is in UTC.")  # fmt: skip

@@ -49,11 +49,11 @@ class Output:
         tqdm.write(printable(text), file=sys.stdout)
 
     def error(self, text: str) -> None:
-        """Print what failed or was left out."""
+        """Print an error or a skipped file."""
         tqdm.write(printable(text), file=sys.stderr)
 
     def retry(self, error: ClientError, seconds: float) -> None:
-        """Show a person why a transfer pauses; scripts see only the outcome."""
+        """Print why a transfer pauses, on a terminal only; scripts see only the outcome."""
         if self._terminal:
             self.error(f"{error} Trying again in {seconds:.0f} s.")
 

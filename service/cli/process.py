@@ -1,4 +1,4 @@
-"""How a command's process ends: its exit code, signals, and output that nobody reads."""
+"""How a command's process ends: its exit code, signals, and a closed standard output."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from service.cli.exit_codes import INTERRUPTED, OUTPUT_CLOSED, TERMINATED
 
 
 def exit_with(work: Coroutine[Any, Any, int]) -> NoReturn:
-    """Run it, and end the process with the exit code that it returns.
+    """Run the work, and end the process with the exit code that it returns.
 
     Ctrl-C and SIGTERM cancel it, so that it cleans up. A closed standard output ends it without a message.
     """

@@ -1,4 +1,4 @@
-"""The tables that commands print, and how sizes and times are written in them."""
+"""The tables that commands print, and the formats of sizes and times in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Column:
 
 
 class Table:
-    """Columns that are as wide as their format says, so that rows can be printed as they come."""
+    """Columns of fixed width, so that rows can be printed as they arrive."""
 
     def __init__(self, *columns: Column) -> None:
         self._columns = columns

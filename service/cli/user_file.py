@@ -10,7 +10,7 @@ import click
 
 COLUMNS = ("id", "email", "name")
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
-LONGEST = 200  # characters of any of them
+LONGEST = 200  # characters of an id, an e-mail or a name
 
 
 class ImportRefused(click.ClickException):

@@ -9,7 +9,7 @@ from service.pools import Pool
 
 
 async def import_users(users: Sequence[FileUser], settings: Settings) -> tuple[int, int]:
-    """Add all or none. Return how many were added, and how many were there already. Raises CatalogError."""
+    """Add all users or none. Return how many were added, and how many existed. Raises CatalogError."""
     database = await open_catalog(settings.catalog, Pool("catalog", 1))
     try:
         return await Users(database).add(User(user.id, user.email, user.name) for user in users)

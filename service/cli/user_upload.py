@@ -14,7 +14,7 @@ LAYOUTS = ("{email_local}", "{user_id}")  # the service's, unless it is configur
 
 
 class UserUpload:
-    """Adds one file's users. What can be wrong with a line is checked before the first one is added."""
+    """Adds the users of one file. All lines are checked before the first user is added."""
 
     def __init__(self, client: Client, file: Path, output: Output) -> None:
         self._client = client
@@ -23,7 +23,7 @@ class UserUpload:
         self._added = 0
 
     async def run(self, users: Sequence[FileUser]) -> tuple[int, int]:
-        """Return how many were added, and how many were there already. Raises ImportRefused or ClientError."""
+        """Add the users. Return how many were added, and how many existed. Raises ImportRefused or ClientError."""
         missing = await self._select_missing(users)
         waiting = iter(missing)
         try:

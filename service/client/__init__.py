@@ -1,6 +1,6 @@
-"""The service for programs: `async with Client(url, token) as client`. The commands use it, too.
+"""The Python client of the service: `async with Client(url, token) as client`. The commands use it, too.
 
-The room stands alone: it knows the API and nothing of the server's implementation.
+The room depends only on the API, not on the server's code.
 """
 
 from service.client.audit_query import AuditQuery

@@ -1,5 +1,5 @@
-"""An export as one ZIP file. What has arrived of it stays when the transfer breaks off, so that the next one resumes
-it, whatever ended the process."""
+"""An export saved as one ZIP file. If the transfer breaks off, the partial file is kept, so that the next transfer
+resumes it, even in another process."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class ArchiveFile(PartialFile):
         return self.reader.text_bytes
 
     def restore(self) -> bool:
-        """The reader goes on from the end of what is read back, as if it had just arrived."""
+        """Feed the next chunk of the partial file to the reader, as if it had just arrived."""
         chunk = self.read_at(self._restored, CHUNK)
         self.reader.feed(chunk)
         self._restored += len(chunk)

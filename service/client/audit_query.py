@@ -1,4 +1,4 @@
-"""Which rows of the audit log."""
+"""The filters for a search in the audit log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +9,8 @@ from service.client.selection import format_moment
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """All that is given must hold. `actor` is who did it, `about` whose sessions it was about; `since` and `until` mean
-    the half-open time [since, until), without a zone in UTC."""
+    """A row must match all fields that are given. `actor` is the user who did it, `about` the user whose sessions it
+    concerns. `since` and `until` mean the half-open time [since, until); without a zone they are in UTC."""
 
     actor: str | None = None
     about: str | None = None

@@ -1,4 +1,4 @@
-"""Bytes that arrive in chunks of any size, read by a generator in the pieces that it needs."""
+"""Lets a generator read a stream of chunks in pieces of the sizes that it needs."""
 
 from collections.abc import Generator
 from typing import TypeAlias, TypeVar

@@ -1,4 +1,4 @@
-"""The service as an object: its lists, one session, all of a user's sessions."""
+"""The client: an object with a method for each list, download and export."""
 
 import asyncio
 import time
@@ -29,10 +29,10 @@ ALL_ROWS = AuditQuery()
 
 
 class Client:
-    """Use it as `async with Client(url, token) as client`. Methods raise ClientError and no error of the network.
+    """Use it as `async with Client(url, token) as client`. Methods raise ClientError for network errors too.
 
-    `url` is the service's, without `/api`. `retries` is how often a request is made again; `on_retry` gets the error
-    and the seconds until then. A file gets its final name when it is complete, and not before.
+    `url` is the service's, without `/api`. `retries` is how often a request is retried; `on_retry` gets the error and
+    the seconds until the retry. A file gets its final name only when it is complete.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class Client:
         return read_by_cursor(self._connection, FoundSession, "sessions", params)
 
     def activity(self, user_id: str) -> AsyncGenerator[Activity, None]:
-        """All that a user did, newest first. Each page that is read is itself a row of the audit log."""
+        """The audit rows of what a user did, newest first. Reading a page writes an audit row itself."""
         return read_pages(self._connection, Activity, f"users/{path_segment(user_id)}/activity", "id")
 
     def audit(self, query: AuditQuery = ALL_ROWS) -> AsyncGenerator[Activity, None]:
-        """Rows of the audit log, newest first. Each page that is read is itself one."""
+        """Rows of the audit log, newest first. Reading a page writes an audit row itself."""
         return read_by_cursor(self._connection, Activity, "audit", query.params())
 
     def users(self, text: str | None = None) -> AsyncGenerator[User, None]:
-        """Users by e-mail: all, or those with the text in their id, e-mail or name."""
+        """Users sorted by e-mail: all, or those with the text in their id, e-mail or name."""
         return read_pages(self._connection, User, "users", "user_id", [("q", text)] if text else ())
 
     async def save_user(self, user_id: str, email: str, name: str | None = None) -> User:
-        """Create a user, or change one. Raises Refused where the e-mail is another user's or no e-mail."""
+        """Create or change a user. Raises Refused if the e-mail belongs to another user or is not an e-mail."""
         body = {"email": email, "name": name}
         return await self._send("PUT", f"users/{path_segment(user_id)}", body, User)
 
     async def make_link(self, path: str, expires_in: int) -> Link:
-        """Make a URL that gives what the path gives, for `expires_in` seconds and without a token. `path` is one of
+        """Make a URL that gives access to `path` without a token, for `expires_in` seconds. `path` is a result of
         `export_path` or `download_path`."""
         return await self._send("POST", "links", {"path": f"/api/admin/{path}", "expires_in": expires_in}, Link)
 
@@ -102,7 +102,7 @@ class Client:
         """Save a user's sessions as the ZIP file `path`, and replace an existing one. Without a `user_id`, those of all
         users, with a folder for each.
 
-        What an earlier call left unfinished is verified and resumed, unless the sessions or the options have changed.
+        The partial file of an earlier call is verified and resumed, unless the sessions or the options have changed.
         """
         return await self._export(user_id, options, progress, ArchiveFile, path)
 
@@ -119,8 +119,8 @@ class Client:
         return await self._export(user_id, options, progress, ExtractedFiles, path)
 
     async def download(self, user_id: str, session_file: str, path: Path, *, progress: OnProgress = no_progress) -> int:
-        """Save one session as the file `path`; return its bytes. What an earlier call left unfinished is resumed,
-        unless the session has changed since."""
+        """Save one session as the file `path`; return its size in bytes. The partial file of an earlier call is
+        resumed, unless the session has changed since."""
         part = await self._pool.run_to_end(PartialFile, lambda part: part.close(), path)
         await Transfer(self._connection, self._pool, part, progress).run(download_path(user_id, session_file), ())
         return part.size

@@ -1,4 +1,4 @@
-"""HTTP to one service: requests that carry the token, retries, and each failure as a ClientError.
+"""HTTP requests to one service: with the token, with retries, and with each failure as a ClientError.
 
 A temporary error is retried after the time that the server names (Retry-After), else after 1, 2, 4, ... seconds.
 Redirects are not followed: the token is for one server.
@@ -20,7 +20,7 @@ from service.client.responses import read_refusal
 T = TypeVar("T")
 
 READ_BUFFER = 512 * 1024  # bytes of a response that wait to be read
-LONGEST_WAIT = 600.0  # seconds; a server that asks for more is not waited for
+LONGEST_WAIT = 600.0  # seconds; if a server asks for a longer wait, the request is not retried
 CONNECT_TIMEOUT = 30  # seconds
 READ_TIMEOUT = 300  # seconds without a byte; longer than an export waits for its slot
 
@@ -70,7 +70,7 @@ class Connection:
     def send(
         self, method: str, path: str, body: Mapping[str, object]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """The same with a JSON body, for what changes something."""
+        """The same with a JSON body, for requests that change something."""
         url = self._url(path)
         return self._response(self._http.request(method, url, json=body, allow_redirects=False), url, frozenset())
 
@@ -94,9 +94,9 @@ class Connection:
                 raise await read_refusal(response)
 
     async def retry(self, attempt: Callable[[], Awaitable[T]], position: Callable[[], int] = lambda: 0) -> T:
-        """Make an attempt, and again after each temporary error until the retries are used up.
+        """Make an attempt, and retry it after each temporary error until the retries are used up.
 
-        `position` says how far the attempts have come together; retries are counted anew when one got further.
+        `position` returns the progress of all attempts together; whenever it has grown, the count of retries restarts.
         """
         tries, furthest = 0, position()
         while True:

@@ -1,4 +1,4 @@
-"""This machine's disk, for what is saved. Its errors leave as CannotSave; everything here blocks."""
+"""Access to this machine's disk, for saving files. Errors are raised as CannotSave; all functions block."""
 
 import hashlib
 import os

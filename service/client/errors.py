@@ -1,8 +1,8 @@
-"""What can go wrong for a client. Each error's text is a sentence for a person."""
+"""The errors of the client. The text of each is a sentence for the user."""
 
 
 class ClientError(Exception):
-    """Any of these."""
+    """Base class of the client's errors."""
 
 
 class NotAllowed(ClientError):
@@ -14,11 +14,11 @@ class NotFound(ClientError):
 
 
 class Refused(ClientError):
-    """The server will not do what was asked, and will not later either (any other 4xx, 500, a redirect)."""
+    """The server rejects the request, and a retry would not help (any other 4xx, 500, a redirect)."""
 
 
 class TemporaryError(ClientError):
-    """A retry may succeed. `retry_after`: seconds that the server asks to wait, where it names them."""
+    """A retry may succeed. `retry_after`: seconds that the server asks to wait, if it does."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -30,16 +30,16 @@ class Unavailable(TemporaryError):
 
 
 class BrokenOff(TemporaryError):
-    """The response ended before its end."""
+    """The response was cut short."""
 
 
 class Damaged(ClientError):
-    """What arrived is complete by its framing, but nothing that the server can have sent."""
+    """The response is complete, but its content is invalid: the server cannot have sent it like this."""
 
 
 class CannotSave(ClientError):
-    """This machine's disk or directory does not take it."""
+    """The file cannot be written to this machine's disk or directory."""
 
 
 class CannotRead(ClientError):
-    """A file of this machine cannot be read."""
+    """A file on this machine cannot be read."""

@@ -1,4 +1,4 @@
-"""What an export gave."""
+"""The result of an export."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,8 @@ from service.client.manifest import Skipped
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A complete export: its session files, the bytes of its members, the bytes of the archive, and the names of files
-    that the service skipped or that were being written (which only a manifest tells)."""
+    """A complete export: the number of its session files, the bytes of its members, the bytes of the archive, and the
+    files that the service skipped or that were still being written (the latter only with a manifest)."""
 
     path: Path
     files: int

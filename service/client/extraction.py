@@ -1,4 +1,4 @@
-"""An export as a directory of its files. It has a temporary name until it is complete."""
+"""An export saved as a directory of files. The directory has a temporary name until it is complete."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ class ExtractedFiles:
     """A destination of an export, and the target of its reader: files are written while they arrive, into a directory
     beside `path`, which replaces it at the end. Files are readable by their owner alone.
 
-    A broken transfer can be resumed by this object, but by no later process: `close` removes what is not complete.
+    Only this object can resume a broken transfer, not a later process: `close` removes an incomplete directory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class ExtractedFiles:
         return self.reader.text_bytes
 
     def restore(self) -> bool:
-        """An earlier process left nothing."""
+        """Nothing to restore: an incomplete directory is not kept."""
         return False
 
     def restart(self, tag: str) -> None:
@@ -48,8 +48,8 @@ class ExtractedFiles:
         self.size += len(chunk)
 
     def begin(self, name: str, mtime: float) -> None:
-        """Open a new file. The reader has checked the name. An existing entry is never written to: it could be a
-        link, the same name again, or one that the file system does not tell apart from it by case."""
+        """Open a new file. The reader has checked the name. An existing entry is never written to: it could be a link,
+        the same name again, or a name that differs only by case on a case-insensitive file system."""
         assert self._part is not None  # noqa: S101 - `restart` comes first
         path = self._part / name
         path.parent.mkdir(mode=0o700, exist_ok=True)

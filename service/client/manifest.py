@@ -1,4 +1,4 @@
-"""The manifest of an archive: what it should hold, compared with what it holds.
+"""Compares the members of an archive with its manifest.
 
 `_manifest.json` comes first, `_members.jsonl` next to last with a line for each session file, `_result.json` last.
 """
@@ -20,7 +20,7 @@ SHOWN = 5  # names in an error
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that the service left out, and why."""
+    """A file that the service skipped, and the reason."""
 
     name: str
     reason: str
@@ -28,8 +28,8 @@ class Skipped:
 
 @dataclass(slots=True)
 class Findings:
-    """Names of session files: listed and not in the archive; in the archive and not listed; with another size or
-    digest than listed; being written when they were exported."""
+    """Names of session files that are listed but not in the archive, in the archive but not listed, different from the
+    listed size or digest, or were still being written when they were exported."""
 
     missing: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
@@ -44,10 +44,10 @@ class Findings:
 
 
 class Manifest:
-    """Gets the manifest's own members while they are read, and compares the lines with `members` one by one."""
+    """Receives the manifest's own members while they are read, and compares their lines with `members` one by one."""
 
     def __init__(self, members: Members, findings: Findings) -> None:
-        """Both are shared with the reader, which adds the members."""
+        """The reader shares both, and adds the members."""
         self._members = members
         self._findings = findings
         self._line = b""  # one that is not complete yet
@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def _last(self) -> int:
-        """The index behind the last session file. `_members.jsonl` is the last member when this is asked for."""
+        """The index after the last session file. Valid while `_members.jsonl` is the last member."""
         return len(self._members) - 1
 
     def _compare(self, line: bytes) -> None:
@@ -108,7 +108,7 @@ class Manifest:
         self._next = index + 1
 
     def _find(self, name: str) -> int | None:
-        """The member with that name, from the next one on: lines have the archive's order."""
+        """The index of the member with that name, searched from the next one on: lines have the archive's order."""
         names = self._members.names
         if self._next < len(names) and names[self._next] == name:
             return self._next

@@ -1,4 +1,4 @@
-"""What was read of an archive's members: parallel columns, as an archive may have a million of them."""
+"""The members that were read from an archive, in parallel columns: an archive may have a million of them."""
 
 from array import array
 from typing import NamedTuple
@@ -7,7 +7,7 @@ SHA256 = 32  # bytes
 
 
 class Entry(NamedTuple):
-    """What a member and its entry in the central directory must agree on. Sizes and offset are bytes."""
+    """The fields in which a member and its entry in the central directory must agree. Sizes and offset are bytes."""
 
     name: str
     crc: int

@@ -1,4 +1,4 @@
-"""What can be chosen about an export."""
+"""The options of an export."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from service.client.selection import EVERYTHING, Selection
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`compression`: fast, small or store; None leaves the choice to the service. `manifest` adds to a user's export
-    what proves that it is whole; an export across users always has it."""
+    """`compression`: fast, small or store; None leaves the choice to the service. `manifest` adds a manifest to the
+    export of one user; an export across users always has one."""
 
     compression: str | None = None
     selection: Selection = EVERYTHING

@@ -1,4 +1,4 @@
-"""A file as far as it has arrived, kept after a broken transfer so that the next one resumes it."""
+"""A partial file: the bytes of a broken transfer, kept so that the next transfer resumes it."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ RESUMABLE = re.compile(r"[A-Za-z0-9._-]{1,120}")  # an entity tag that can be ke
 
 
 class PartialFile:
-    """Its name holds the entity tag of what it is a part of, so that bytes of two versions never come together.
+    """Its name contains the entity tag of the resource, so that bytes of two versions are never mixed.
 
     A lock keeps other processes from writing to it. It is readable by its owner alone.
     """
@@ -36,12 +36,12 @@ class PartialFile:
         return self.size
 
     def restore(self) -> bool:
-        """A session file has nothing that it could be verified with."""
+        """Nothing to verify: a session file has no checksum."""
         return False
 
     def restart(self, tag: str) -> None:
-        """Empty it. `tag` is an entity tag without its quotes, or "" for one that is weak or unknown: such a part
-        cannot be resumed."""
+        """Empty it. `tag` is an entity tag without its quotes, or "" if it is weak or unknown: then the file cannot be
+        resumed."""
         with disk_errors(self._path):
             self.discard()
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class PartialFile:
             self.size = 0
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes of what is there; none at the end."""
+        """Up to `count` bytes from `offset`; none at the end."""
         if self._file is None:
             return b""
         with disk_errors(self._path):
@@ -78,7 +78,7 @@ class PartialFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file. It stays, unless it cannot be resumed."""
+        """Close the file; remove it if it cannot be resumed."""
         if self._part is not None and not self.tag:
             self._part.unlink(missing_ok=True)
         if self._file is not None:
@@ -87,7 +87,7 @@ class PartialFile:
 
     @property
     def _prefix(self) -> str:
-        """What no other file's part begins with, as a tag has no tilde."""
+        """The prefix of this file's partial files. It is unique, as a tag has no tilde."""
         return f".{short_name(self._path.name)}~"
 
     def _parts(self) -> Iterator[Path]:

@@ -6,13 +6,13 @@ from service.client.connection import Params
 
 
 def export_path(user_id: str | None, params: Params = ()) -> str:
-    """Of an export, with its query; of all users without an id."""
+    """The path of an export, with its query; without a `user_id`, of the export across users."""
     path = "sessions/download-all" if user_id is None else f"users/{path_segment(user_id)}/sessions/download-all"
     return f"{path}?{urlencode(params)}" if params else path
 
 
 def download_path(user_id: str, session_file: str) -> str:
-    """Of one session's download."""
+    """The path of one session's download."""
     return f"users/{path_segment(user_id)}/sessions/{path_segment(session_file)}/download"
 
 

@@ -1,4 +1,4 @@
-"""How far a transfer is."""
+"""The progress of a transfer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,4 +18,4 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 def no_progress(progress: Progress) -> None:
-    """For callers who do not watch."""
+    """The default callback: does nothing."""

@@ -1,8 +1,8 @@
 """A streamed ZIP, verified while it arrives: each member is inflated and compared with its checksum and sizes, the
 central directory with the members, and the manifest, where there is one, with both.
 
-Own code, though there is a library (stream-unzip): that one inflates with zlib, at a quarter of igzip's speed, and
-trusts the central directory unread. This reader accepts what an export can hold; all else is damage.
+The library for this (stream-unzip) is not used: it inflates with zlib, at a quarter of igzip's speed, and does not read
+the central directory. This reader accepts only what an export can contain; it reports everything else as damage.
 """
 
 import hashlib
@@ -134,7 +134,7 @@ class Reader:
             self._target.begin(name, mtime)
 
     def _may_follow(self, name: str) -> bool:
-        """Whether an export can have this member after the previous one."""
+        """Whether this member can follow the previous one in an export."""
         if self._manifest is None:
             return not self._members if name == MANIFEST else self._name != SKIPPED and name != RESULT
         if self._name == MEMBERS:
@@ -199,7 +199,7 @@ class Reader:
 
 
 class _Text:
-    """What the text of a member adds up to."""
+    """Accumulates the size, checksum and digest of a member's text."""
 
     def __init__(self, *, with_digest: bool = False, kept: bool = False) -> None:
         self.crc = self.size = 0
@@ -215,7 +215,7 @@ class _Text:
         if self._keep:
             self.kept += text
             if len(self.kept) > REPORT_LIMIT:
-                raise Damaged("The archive is damaged: what describes it is too large.")
+                raise Damaged("The archive is damaged: a member that describes it is too large.")
 
     def digest(self) -> bytes:
         """SHA-256, or nothing."""

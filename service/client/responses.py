@@ -1,4 +1,4 @@
-"""What a response holds: JSON, a refusal (RFC 9457), numbers in headers. Each defect has its ClientError."""
+"""Parses responses: JSON, error documents (RFC 9457), and numbers in headers. Each defect raises a ClientError."""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,7 +18,7 @@ TEMPORARY_STATUSES = {429, 502, 503, 504}
 
 @asynccontextmanager
 async def body_errors() -> AsyncIterator[None]:
-    """Wrap the reading of a body: an error of the network leaves as BrokenOff."""
+    """Raise network errors as BrokenOff while a body is read."""
     try:
         yield
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -53,7 +53,7 @@ async def read_refusal(response: aiohttp.ClientResponse) -> ClientError:
 
 
 def _mistakes(problem: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with each parameter, where the server says so (422)."""
+    """The error of each invalid parameter, for a 422."""
     for mistake in problem.get("errors", ()):
         yield f"{mistake['loc'][-1]}: {mistake['msg']}."
 

@@ -12,7 +12,7 @@ Row = TypeVar("Row", "Session", "FoundSession", "User", "Activity", "Link")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session. `processed`: the service knows what is in it; `available`: its file exists."""
+    """A session. `processed`: the service knows its content; `available`: its file exists."""
 
     session_file: str
     session_id: str
@@ -33,7 +33,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class FoundSession(Session):
-    """A session of any user, and whose it is."""
+    """A session with its user."""
 
     user_id: str
     email: str
@@ -41,7 +41,7 @@ class FoundSession(Session):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user, and how many sessions of how many bytes are theirs."""
+    """A user, with the number and total bytes of their sessions."""
 
     user_id: str
     email: str
@@ -54,7 +54,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A row of the audit log. `user_id` is who did it."""
+    """A row of the audit log. `user_id` is the user who did it."""
 
     id: str
     timestamp: datetime
@@ -72,7 +72,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A URL that needs no token, and when it expires. `id` is how the audit log calls it."""
+    """A URL that needs no token, and when it expires. `id` identifies it in the audit log."""
 
     url: str
     expires_at: datetime
@@ -87,7 +87,7 @@ def parse_row(kind: type[Row], row: Mapping[str, Any]) -> Row:
     try:
         return kind(**{field.name: _parse_value(field.name, row[field.name]) for field in fields(kind)})
     except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"The server's answer has a row that is none: {error!r}.") from error
+        raise Damaged(f"The server's answer has an invalid row: {error!r}.") from error
 
 
 def _parse_value(name: str, value: Any) -> Any:

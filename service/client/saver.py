@@ -1,4 +1,4 @@
-"""Bytes on their way to a thread that saves them: it writes one piece while more arrives."""
+"""Saves bytes in a thread: it writes one piece while more bytes arrive."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,13 +16,13 @@ class Saver:
         self._step: asyncio.Future[None] | None = None
 
     def add(self, data: bytes) -> None:
-        """Raises what an earlier write raised."""
+        """Add bytes to be written. Raises the error of an earlier write."""
         self._waiting += data
         if self._step is None or self._step.done():
             self._begin_step(self._step)
 
     async def drain(self, limit: int = 0) -> None:
-        """Wait until at most so many bytes wait to be written, and with 0 until all are. Raises what a write raised."""
+        """Wait until at most `limit` bytes are pending; with 0, until all are written. Raises the error of a write."""
         while self._step is not None and (len(self._waiting) > limit or not (limit or self._step.done())):
             if self._step.done():
                 self._begin_step(self._step)
@@ -30,7 +30,7 @@ class Saver:
                 await asyncio.shield(self._step)
 
     async def stop(self) -> None:
-        """Wait for the write that runs, and forget what waits: nothing uses the destination afterwards."""
+        """Wait for the running write, and discard the pending bytes. Nothing uses the destination afterwards."""
         self._waiting.clear()
         if self._step is not None:
             await settle(self._step)

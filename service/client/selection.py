@@ -1,4 +1,4 @@
-"""Which sessions: the selection that lists, exports and links have in common."""
+"""The selection of sessions, for lists, exports and links."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +8,8 @@ from service.client.connection import Params
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All that is given must hold; of several values, any. Nothing given selects everything.
+    """A session must match all fields that are given, and any value of a field with several. An empty selection selects
+    everything.
 
     `since` and `until` mean the half-open time [since, until); without a zone they are in UTC. `q` is text in the
     file's name, the session id, the title or the project. `user_ids` is for all users' sessions, `session_files` for

@@ -1,4 +1,4 @@
-"""Work in a thread that a cancellation must not overtake."""
+"""Waits for work in a thread, even if the caller is cancelled."""
 
 import asyncio
 from typing import TypeVar

@@ -1,7 +1,7 @@
-"""One resource on its way from the service to its destination, in as many requests as it takes.
+"""Transfers one resource from the service to its destination, with as many requests as it takes.
 
-A transfer that breaks off is resumed where the server says that the bytes are the same (an entity tag, RFC 9110
-section 8.8.3), else started over. Before what an earlier process left is resumed, it is verified.
+A transfer that breaks off is resumed if the entity tag (RFC 9110 section 8.8.3) shows that the bytes are the same, else
+started over. A partial file of an earlier process is verified before it is resumed.
 """
 
 import re
@@ -20,14 +20,14 @@ from service.client.saver import Saver
 from service.client.steps import finish_step
 from service.pools import Pool, settle
 
-BUFFER = 1024 * 1024  # bytes received ahead of what is being saved
+BUFFER = 1024 * 1024  # received bytes that may wait to be saved
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)")  # RFC 9110 section 14.4
 
 
 class Destination(Protocol):
-    """Where a transfer is saved. Its methods block, and raise CannotSave, or Damaged where they verify.
+    """Where a transfer is saved. Its methods block, and raise CannotSave, or Damaged if they verify.
 
-    It holds `size` bytes of what has the entity tag `tag`; without a tag they cannot be resumed.
+    It holds `size` bytes of the resource with the entity tag `tag`; without a tag they cannot be resumed.
     """
 
     tag: str
@@ -35,10 +35,10 @@ class Destination(Protocol):
 
     @property
     def text_bytes(self) -> int:
-        """The same uncompressed."""
+        """The uncompressed size of the saved bytes."""
 
     def restore(self) -> bool:
-        """Verify the next piece of what an earlier process left; return whether there is more of it."""
+        """Verify the next piece of an earlier process's partial file; return whether there is more of it."""
 
     def restart(self, tag: str) -> None:
         """Begin anew, empty."""
@@ -53,11 +53,11 @@ class Destination(Protocol):
         """Remove what was saved."""
 
     def close(self) -> None:
-        """Keep what can be resumed, and remove anything else. Does nothing after `finish`."""
+        """Keep the partial file if it can be resumed, else remove it. Does nothing after `finish`."""
 
 
 class Transfer:
-    """`run` it once. The pool's threads save and verify."""
+    """Call `run` once. The pool's threads save and verify."""
 
     def __init__(self, connection: Connection, pool: Pool, destination: Destination, on_progress: OnProgress) -> None:
         self._connection = connection
@@ -69,8 +69,8 @@ class Transfer:
         self._resumed = False
 
     async def run(self, resource: str, params: Params, *, snapshots: bool = False) -> None:
-        """`snapshots`: the resource can be pinned to an entity tag by its query, so that files that have only grown
-        since do not change it."""
+        """`snapshots`: the query of the resource can pin an entity tag, so that the resource stays the same when files
+        have only grown."""
         try:
             await self._restore()
             await self._connection.retry(lambda: self._attempt(resource, params, snapshots), self._resumable_bytes)
@@ -116,8 +116,8 @@ class Transfer:
             raise
 
     async def _prepare(self, response: aiohttp.ClientResponse) -> int | None:
-        """Make the destination ready for the body: keep it where the body follows it, else empty it. Return the
-        length of the whole, where the server tells it."""
+        """Prepare the destination for the body: keep its bytes if the body continues them, else empty it. Return the
+        length of the whole resource, if the server sends it."""
         tag = response.headers.get(hdrs.ETAG, "").removeprefix('"').removesuffix('"')
         match = CONTENT_RANGE.fullmatch(response.headers.get(hdrs.CONTENT_RANGE, ""))
         size = self._destination.size
@@ -142,8 +142,8 @@ class Transfer:
         return length
 
     async def _save_body(self, response: aiohttp.ClientResponse) -> None:
-        """Save the body. Bytes are taken from the response as soon as they are there, as it loses what it still holds
-        when it breaks off."""
+        """Save the body. Bytes are read from the response as soon as they arrive, since unread bytes are lost when the
+        connection breaks."""
         saver = Saver(self._pool, self._destination.write)
         try:
             try:
@@ -168,4 +168,4 @@ class Transfer:
 
 
 class _CannotResume(Exception):
-    """What is there and what the server has are not of the same bytes: start over."""
+    """The saved bytes are not a part of what the server has now: start over."""

@@ -1,4 +1,4 @@
-"""An archive on this machine's disk, compared with its own checksums and its manifest. Needs no service."""
+"""Compares an archive on this machine's disk with its own checksums and its manifest. Needs no service."""
 
 import os
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ CHUNK = 1024 * 1024  # bytes read at a time; beside these, memory holds some 150
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`damage` says why the archive is not whole, and is None where it is. Without a manifest, whole means that it is
-    not cut short and that each member matches its checksum; what it should hold is not known."""
+    """`damage` says why the archive is not whole, and is None if it is whole. Without a manifest, whole means that it
+    is not cut short and that each member matches its checksum; whether members are missing is unknown."""
 
     path: Path
     damage: str | None
@@ -31,7 +31,7 @@ class Verification:
 
 
 async def verify_archive(path: Path, *, progress: OnProgress = no_progress) -> Verification:
-    """Read it from the beginning to the end. `progress` counts the archive's own bytes. Raises CannotRead."""
+    """Read and verify a whole archive. `progress` counts the archive's compressed bytes. Raises CannotRead."""
     pool = Pool("verify", 1)
     try:
         archive = await pool.run_to_end(_Archive, lambda archive: archive.close(), path)

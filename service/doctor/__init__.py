@@ -1,7 +1,7 @@
-"""`session-export doctor`: do the proxies between client and service pass on what they should, and if not, what helps?
+"""`session-export doctor`: checks whether the proxies between client and service work as needed, and names remedies.
 
-It runs where clients are, requests `/api/admin/doctor/…`, and compares what arrives with what was sent. A finding is
-one sentence. Only what was observed to be right is called so.
+It runs where clients are, requests `/api/admin/doctor/…`, and compares the responses with what was sent. A finding is
+one sentence. A property is called sound only if it was observed.
 """
 
 from service.doctor.examine import Doctor, run

@@ -38,7 +38,7 @@ class Doctor:
         self._silence = silence
 
     async def reach(self) -> Echo:
-        """How the service sees this client, which claims a false address. Raises CannotExamine."""
+        """Send a forged client address; return how the service sees this client. Raises CannotExamine."""
         return Echo.of(await self._get("echo", headers=CLAIM))
 
     async def examine(self, echo: Echo) -> AsyncIterator[Finding]:
@@ -122,7 +122,7 @@ async def run(url: str, token: str, *, my_address: str | None = None, silence: f
         found = []
         async for finding in doctor.examine(echo):
             found.append(finding)
-            click.echo(described(finding))
+            click.echo(format_finding(finding))
     click.echo(f"\n{_summary([finding.verdict for finding in found])}")
     return all(finding.verdict is Verdict.SOUND for finding in found)
 
@@ -131,11 +131,11 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
     wrong, unsure = verdicts.count(Verdict.WRONG), verdicts.count(Verdict.UNSURE)
     if not wrong + unsure:
         return f"All {len(verdicts)} sound: what the service sends is what clients get."
-    counts = f"Of {len(verdicts)}, {wrong} wrong" + (f", {unsure} could not be told" if unsure else "")
-    return f"{counts}. " + ("Mend it, reload the proxy, and ask again." if wrong else "See what is said there.")
+    counts = f"Of {len(verdicts)}, {wrong} wrong" + (f", {unsure} undetermined" if unsure else "")
+    return f"{counts}. " + ("Fix it, reload the proxy, and run the doctor again." if wrong else "See the reason above.")
 
 
-def described(finding: Finding) -> str:
+def format_finding(finding: Finding) -> str:
     """The lines of the report for one finding."""
     colour = {Verdict.SOUND: "green", Verdict.UNSURE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
     margin = " " * 21

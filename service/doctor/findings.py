@@ -30,7 +30,7 @@ class Finding:
 def truncation(received: Received, echo: Echo) -> Finding:
     name = "truncation"
     if received.whole:
-        seen = f"A stream that the service broke off came as a whole one of {len(received.body)} bytes"
+        seen = f"A stream that the service broke off arrived as a complete one of {len(received.body)} bytes"
         why = "; the last proxy speaks HTTP/1.0 to the service" if echo.http_version == "1.0" else ""
         return Finding(name, Verdict.WRONG, f"{seen}{why}.", remedies.TRUNCATION)
     if echo.http_version == "1.0":
@@ -38,23 +38,23 @@ def truncation(received: Received, echo: Echo) -> Finding:
         return Finding(name, Verdict.WRONG, seen, remedies.TRUNCATION)
     if received.status in (HTTPStatus.OK, HTTPStatus.BAD_GATEWAY):
         return Finding(name, Verdict.SOUND, "A stream that the service broke off on purpose arrived as broken.")
-    return Finding(name, Verdict.UNSURE, f"No stream to break off came: {received.what}.")
+    return Finding(name, Verdict.UNSURE, f"The stream that is to break off did not arrive: {received.what}.")
 
 
 def buffering(paused: Received, flood: Received, pause: float) -> Finding:
     """A proxy may hold bytes back from a waiting client, or read ahead of a client that does not read.
 
-    nginx does only the latter: it passes on what it has, but reads the whole response as fast as it can.
+    nginx does only the latter: it passes bytes on at once, but reads the whole response as fast as it can.
     """
     name = "buffering"
     if not (paused.whole and flood.whole):
         what = flood.what if paused.whole else paused.what
-        return Finding(name, Verdict.UNSURE, f"The streams that show it did not come: {what}.")
+        return Finding(name, Verdict.UNSURE, f"The streams for this test did not arrive: {what}.")
     later = paused.ended - paused.first
     if later < pause / 2:
-        seen = f"The first bytes came after {paused.first:.1f} s, together with the rest: they were kept back."
+        seen = f"The first bytes arrived after {paused.first:.1f} s, together with the rest: a proxy held them back."
         return Finding(name, Verdict.WRONG, seen, remedies.BUFFERING)
-    handed_over = int(flood.body.splitlines()[-1]) / 1000  # seconds until the service was rid of the last block
+    handed_over = int(flood.body.splitlines()[-1]) / 1000  # seconds until the service could send the last block
     size = f"{len(flood.body) / 1024**2:.0f} MiB"
     if handed_over < pause:
         seen = (
@@ -81,13 +81,11 @@ def ranges(whole: Received, part: Received) -> Finding:
     if not whole.whole:
         return Finding(name, Verdict.UNSURE, f"Asked for a session: {whole.what}.")
     if part.status == HTTPStatus.OK:
-        seen = "Asked for a part of a session, all of it came: the question for the part does not reach the service."
+        seen = "A request for a part of a session got all of it: the Range header does not reach the service."
     elif part.status != HTTPStatus.PARTIAL_CONTENT or part.body != whole.body[PART]:
-        seen = (
-            f"Asked for {PART.stop - PART.start} bytes of a session, {len(part.body)} came, with status {part.status}."
-        )
+        seen = f"A request for {PART.stop - PART.start} bytes of a session got {len(part.body)}, status {part.status}."
     elif not whole.headers.get("ETag", "").startswith('"') or whole.headers.get("Accept-Ranges") != "bytes":
-        seen = "Parts come, but clients are not told so: the strong ETag or Accept-Ranges is lost on the way."
+        seen = "Ranges work, but clients cannot know it: the strong ETag or Accept-Ranges is lost on the way."
     else:
         return Finding(name, Verdict.SOUND, "A part of a session came as asked, so a broken download can be resumed.")
     return Finding(name, Verdict.WRONG, seen, remedies.RANGES)
@@ -110,19 +108,23 @@ def _address(echo: Echo, local: str, expected: str | None) -> tuple[Verdict, str
         (
             here and echo.client_ip == FORGED and not echo.on_behalf,
             Verdict.UNSURE,
-            ", which we made up: it believes this machine as it does a proxy. Ask from where clients are.",
+            ", which the doctor made up: it trusts this machine as a proxy. Run the doctor where clients are.",
         ),
-        (echo.client_ip == FORGED, Verdict.WRONG, ", which we made up: what clients claim is passed on, and believed."),
+        (echo.client_ip == FORGED, Verdict.WRONG, ", which the doctor made up: it believes what clients claim."),
         (right, Verdict.SOUND, ", which is right, and does not believe what clients claim."),
         (
             here and not expected,
             Verdict.UNSURE,
-            ", but runs on this machine itself: ask from where clients are, or say --my-address, where you know it.",
+            ", but runs on this machine itself: run the doctor where clients are, or give --my-address if you know it.",
         ),
-        (not echo.on_behalf, Verdict.WRONG, ": who connected to it does not say for whom (no X-Forwarded-For)."),
-        (echo.client_ip == echo.peer, Verdict.WRONG, ", the proxy's address: it is not told to believe that proxy."),
+        (
+            not echo.on_behalf,
+            Verdict.WRONG,
+            ": the host that connects to it forwards no client address (no X-Forwarded-For).",
+        ),
+        (echo.client_ip == echo.peer, Verdict.WRONG, ", the proxy's address: it is not set to trust that proxy."),
         (bool(expected), Verdict.WRONG, f" instead of {expected}: perhaps that is one more proxy."),
-        (True, Verdict.UNSURE, f", this machine is {local}. If both are you, add --my-address {echo.client_ip}."),
+        (True, Verdict.UNSURE, f"; this machine is {local}. If both are yours, add --my-address {echo.client_ip}."),
     ]
     return next((verdict, seen + more) for applies, verdict, more in cases if applies)
 
@@ -136,7 +138,7 @@ def request_id(sent: str, received: Received) -> Finding:
     if echo.request_id_received is None:
         seen = "The X-Request-ID that we sent does not reach the service."
     elif returned != echo.request_id:
-        seen = f"The service calls the request {echo.request_id}, the answer {returned or 'nothing'}."
+        seen = f"The service has the request id {echo.request_id}, but the response has {returned or 'none'}."
     elif echo.request_id != sent:
         seen = "A proxy gives each request an id of its own; the service uses it and the answer carries it."
         return Finding(name, Verdict.SOUND, seen)
@@ -151,7 +153,7 @@ def identity(sent: str, received: Received) -> Finding:
         return Finding("identity", Verdict.UNSURE, f"Asked as if we were somebody else: {received.what}.")
     arrived = Echo.of(received).identity
     if forged := [name for name, values in arrived.items() if any(sent in value for value in values)]:
-        seen = f"Anybody can say that they are anybody: {' and '.join(forged)} reached the service as we made it up."
+        seen = f"Anybody can claim to be anybody: a forged {' and '.join(forged)} reached the service."
         return Finding("identity", Verdict.WRONG, seen, remedies.identity(forged[0]))
     if arrived:
         return Finding("identity", Verdict.SOUND, f"Clients' own {' and '.join(arrived)} do not reach the service.")
@@ -163,6 +165,6 @@ def silence(received: Received, silence: float) -> Finding:
     # Check the time too: a proxy that hides truncation hides its own.
     if received.whole and received.ended > 0.97 * silence:
         return Finding(name, Verdict.SOUND, f"A stream that was silent for {silence:g} s came to its end.")
-    what = received.what if not received.whole else "it was ended, as if it were whole"
-    seen = f"A stream was to be silent for {silence:g} s; after {received.ended:.1f} s {what}."
+    what = received.what if not received.whole else "it ended as if it were complete"
+    seen = f"A stream should be silent for {silence:g} s; after {received.ended:.1f} s {what}."
     return Finding(name, Verdict.WRONG, seen, remedies.SILENCE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 
 FORGED = "192.0.2.1"  # the address that the doctor claims; reserved, so nobody has it (RFC 5737)
-PASSING = (429, 502, 503, 504)  # statuses that may pass by themselves
+PASSING = (429, 502, 503, 504)  # statuses of errors that may be temporary
 CLAIM = {"X-Forwarded-For": FORGED, "Forwarded": f"for={FORGED}"}
 
 
@@ -71,7 +71,7 @@ class Echo:
 
     @property
     def on_behalf(self) -> bool:
-        """Whether somebody on the way said for whom they ask: more than what we claimed ourselves."""
+        """Whether a proxy added a client address, besides the one that the doctor forged."""
         return any(value not in CLAIM.values() for value in self.forwarded)
 
 

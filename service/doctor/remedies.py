@@ -1,5 +1,5 @@
-"""What is lost when a proxy does something to a response, and the line that mends it. Tried with nginx 1.22 and
-Caddy 2.11; what is said of Traefik, and from which version on a proxy passes a broken stream on, is from their
+"""The harm when a proxy changes a response or its timing, and the lines that fix it. Tested with nginx 1.22 and Caddy
+2.11. The lines for Traefik, and the versions since which a proxy passes on a broken stream as broken, are from their
 documentation and changelogs."""
 
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """`harm` is a sentence; the others say what to write where, by the name of the program."""
+    """`harm` is a sentence; the other fields are the lines to write, one for each program."""
 
     harm: str
     nginx: str
@@ -22,7 +22,7 @@ class Remedy:
 
 
 TRUNCATION = Remedy(
-    "An export that breaks in the middle looks like a whole archive to whoever downloads it.",
+    "To the client, an export that breaks in the middle looks like a complete archive.",
     nginx="proxy_http_version 1.1;   (1.0 is the default before 1.29.7)",
     caddy="2.8 or newer: before that it ends a broken stream like a whole one, whatever is configured",
     traefik="2.11.13, 3.1.7 or newer, and no experimental.fastProxy",
@@ -69,7 +69,7 @@ REQUEST_ID = Remedy(
 
 def identity(header: str) -> Remedy:
     return Remedy(
-        "Who can reach the proxy is let in as whoever they like, as an admin as well.",
+        "Anybody who can reach the proxy can act as any user, also as an admin.",
         nginx=f'proxy_set_header {header} "";   or, where a proxy here finds out who calls, what it found',
         caddy=f"header_up -{header}   (forward_auth's copy_headers replaces it)",
         traefik=f'`{header}: ""` in customRequestHeaders   (forwardAuth\'s authResponseHeaders replaces it)',

@@ -58,12 +58,12 @@ MISTAKES = [
     ("compression", "gzip off;", "gzip on; gzip_types *;", "compressed an archive"),
     ("compression", "gzip off;", "gzip on; gzip_types application/x-ndjson;", "compressed a session"),
     ("silence", "proxy_read_timeout 300s;", "proxy_read_timeout 500ms;", "it broke off"),
-    ("ranges", "", 'proxy_set_header Range "";', "all of it came"),
+    ("ranges", "", 'proxy_set_header Range "";', "got all of it"),
     ("ranges", "", "proxy_hide_header ETag;", "ETag or Accept-Ranges is lost"),
     ("request id", "", 'proxy_set_header X-Request-ID "";', "does not reach the service"),
-    ("request id", "", "proxy_hide_header X-Request-ID;", "the answer nothing"),
+    ("request id", "", "proxy_hide_header X-Request-ID;", "the response has none"),
     ("identity", 'X-Auth-Request-Groups "";', "X-Hidden 1;", "X-Auth-Request-Groups reached the service"),
-    ("address", "X-Forwarded-For $remote_addr;", 'X-Forwarded-For "";', "does not say for whom"),
+    ("address", "X-Forwarded-For $remote_addr;", 'X-Forwarded-For "";', "forwards no client address"),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", FORGED),
     ("address", "X-Forwarded-For $remote_addr;", "X-Forwarded-For 198.51.100.7;", "this machine is 127.0.0.5"),
 ]
@@ -96,7 +96,7 @@ async def test_a_service_that_does_not_know_its_proxy_is_told_whom_to_trust(serv
         findings = await examined(url)
     assert unsound(findings) == {"address": Verdict.WRONG}
     (finding,) = [finding for finding in findings if finding.name == "address"]
-    assert "not told to believe that proxy" in finding.seen
+    assert "not set to trust that proxy" in finding.seen
     assert finding.remedy is not None
     assert finding.remedy.service == 'server.trusted_proxies: ["127.0.0.1"]'
 
@@ -119,7 +119,7 @@ async def test_a_proxy_that_keeps_bytes_back_until_the_end_is_found(service: Wor
         findings = await examined(str(server.make_url("/")))
     (finding,) = [finding for finding in findings if finding.name == "buffering"]
     assert finding.verdict is Verdict.WRONG
-    assert "kept back" in finding.seen
+    assert "held them back" in finding.seen
     assert findings[0].verdict is Verdict.SOUND, "a broken stream became an error: nobody takes that for a whole one"
 
 
@@ -296,7 +296,7 @@ async def test_the_command_ends_with_9_and_says_the_line_when_something_is_wrong
     assert re.search(
         r"^WRONG   compression  A proxy compressed an archive.*gzip.*\n(.*\n)+ +nginx +gzip off;", out, re.M
     )
-    assert "Of 8, 1 wrong. Mend it" in out
+    assert "Of 8, 1 wrong. Fix it" in out
     assert ADMIN not in out
 
 
@@ -350,4 +350,4 @@ async def test_what_could_not_be_told_is_not_to_be_asked_again_as_it_was(service
     code, out, _ = await command("--url", service.url("/"), "--silence", "1")
     assert code == 9
     assert "--my-address" in out
-    assert out.endswith("Of 8, 0 wrong, 1 could not be told. See what is said there.\n")
+    assert out.endswith("Of 8, 0 wrong, 1 undetermined. See the reason above.\n")

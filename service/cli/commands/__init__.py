@@ -1,1 +1,1 @@
-"""The commands, a module for each noun. What is heavy is imported when a command runs, so that `--help` is quick."""
+"""The commands, a module for each noun. Heavy modules are imported when a command runs, so that `--help` is quick."""

@@ -14,13 +14,13 @@ def catalog() -> None:
 
 @catalog.command()
 @click.option("--from", "source", required=True, metavar="URL", help="The catalog to copy, as in catalog.url.")
-@click.option("--to", "target", required=True, metavar="URL", help="The catalog to copy into; made when missing.")
+@click.option("--to", "target", required=True, metavar="URL", help="The catalog to copy into; created if missing.")
 def copy(source: str, target: str) -> None:
     """Copy users, usage and the audit log into another catalog.
 
     A URL is a DuckDB file or postgresql://user@host/database; keep the password in the file that PGPASSFILE names.
-    Nothing must use a DuckDB file meanwhile. A row whose key is in the target stays as it is there, so the copy can be
-    run again. The index of the sessions is not copied: the service makes it anew.
+    No other process may use a DuckDB file during the copy. A row whose key is in the target already is left unchanged
+    there, so the copy can be run again. The index of the sessions is not copied: the service builds it again.
     """
     from service.cli.catalog_copy import copy_between  # noqa: PLC0415
 

@@ -11,9 +11,9 @@ from service.cli.process import exit_with
     short_help="Examine the proxies before a service, from where clients are.", epilog=exit_codes_help(EXAMINING)
 )
 @service_options
-@click.option("--my-address", metavar="IP", help="The address that the service ought to see, where you know it.")
+@click.option("--my-address", metavar="IP", help="The address that the service should see, if you know it.")
 @click.option("--silence", type=click.FloatRange(1, 600), default=65.0, show_default=True, metavar="SECONDS",
-              help="How long a response may pause without being broken off; most proxies' limit is 60.")  # fmt: skip
+              help="How long a response must be able to pause; most proxies break it off after 60.")  # fmt: skip
 def doctor(url: str, token: str, my_address: str | None, silence: float) -> None:
     """Examine the proxies before a service: do they break what exports rely on?
 

@@ -23,11 +23,11 @@ SESSION_FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl")
 @USER
 @click.argument("session_files", nargs=-1, required=True, metavar="SESSION_FILE...")
 @directory_option("--to", "directory", "Where to save them. Default: this directory.")
-@click.option("--force", is_flag=True, help="Download again what is already there.")
+@click.option("--force", is_flag=True, help="Download sessions again that are already there.")
 def download(
     connection: Connection, user_id: str, session_files: tuple[str, ...], directory: Path | None, force: bool
 ) -> None:
-    """Download single sessions, as they are.
+    """Download single sessions, unchanged.
 
     A download that breaks off is resumed, now or by the same command later, unless the session has changed.
     """

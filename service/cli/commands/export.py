@@ -43,7 +43,7 @@ MOST_IN_ONE = 200  # users whom the API lets an export name
 @COMPRESSION
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, metavar="N",
               help="How many users to export at once.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Export again what is already there.")
+@click.option("--force", is_flag=True, help="Export again even if the target exists.")
 def export(
     connection: Connection,
     user_ids: tuple[str, ...],
@@ -61,11 +61,11 @@ def export(
 ) -> None:
     """Export sessions of one or more users, each as a ZIP, or of many users as one ZIP.
 
-    An archive gets its name when every member of it has been checked, also against its manifest. What breaks off is
-    resumed, now or by the same command later, unless the sessions have changed. What is already there is left out, so
-    that a second run exports only what is missing.
+    An archive gets its final name when all its members have been verified, also against its manifest. An export that
+    breaks off is resumed, now or by the same command later, unless the sessions have changed. Targets that exist are
+    skipped, so a second run exports only what is missing.
 
-    All sessions are exported, or, with options that select, those for which all of them hold.
+    All sessions are exported, or only those that match all options that select.
     """
     from service.cli.batch import ExportBatch, one_archive, user_archives, user_directories  # noqa: PLC0415
     from service.client import ExportOptions  # noqa: PLC0415
@@ -73,7 +73,7 @@ def export(
     users = list(dict.fromkeys([*user_ids, *_read_ids(users_from or ())]))
     _check(users, all_users, into, session_files)
     if sum(target is not None for target in (directory, into, extract)) > 1:
-        raise click.UsageError("--to, --into and --extract say where to: give one of them.")
+        raise click.UsageError("--to, --into and --extract exclude each other: give one of them.")
     options = ExportOptions(compression, replace(selection, session_files=session_files), manifest)
     if into:
         jobs = [one_archive(into, users, options)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @MANIFEST
 @COMPRESSION
 @click.option("--expires-in", type=click.IntRange(1), default=900, show_default=True, metavar="SECONDS",
-              help="How long the link is good.")  # fmt: skip
+              help="How long the link is valid.")  # fmt: skip
 @JSON
 def link(
     connection: Connection,
@@ -38,8 +38,9 @@ def link(
 ) -> None:
     """Make a link to an export that needs no token, for a browser or a colleague, and print its URL.
 
-    Of one user's sessions, or, with several users or --all-users, of theirs in one archive; the options that select
-    choose among them. Whoever has the link can use it until it expires, and the audit log names you for it.
+    The export is of one user's sessions, or, with several users or --all-users, one archive across users; the options
+    that select apply. Anybody with the link can use it until it expires, and the audit log records that under your
+    name.
     """
     from service.cli.output import to_json  # noqa: PLC0415
     from service.client import ExportOptions, export_path  # noqa: PLC0415

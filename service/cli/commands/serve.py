@@ -9,7 +9,7 @@ from service.cli.configuration import config_option, operator_errors
 
 
 @click.command()
-@config_option("The configuration file. Default: config.yaml in this directory, where there is one.")
+@config_option("The configuration file. Default: config.yaml in this directory, if it exists.")
 def serve(config: Path | None) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 

@@ -30,9 +30,9 @@ def list_sessions(
     as_json: bool,
     limit: int | None,
 ) -> None:
-    """List a user's sessions: those whose content is known first, each newest first.
+    """List a user's sessions: first those whose content is known, then the others, both newest first.
 
-    With options that select, only sessions for which all of them hold.
+    With options that select, only sessions that match all of them.
     """
     from service.cli.tables import SESSIONS  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ def list_sessions(
 @USERS
 @selection_options
 @click.option("--sort", type=click.Choice(["started_at", "size_bytes", "tool_errors"]), default="started_at",
-              show_default=True, help="What the rows are ordered by, the greatest first.")  # fmt: skip
+              show_default=True, help="The sort key; the greatest comes first.")  # fmt: skip
 @JSON
 @LIMIT
 def find(
@@ -61,7 +61,7 @@ def find(
     as_json: bool,
     limit: int | None,
 ) -> None:
-    """Find sessions of all users, newest first: those for which all options that select hold.
+    """Find sessions of all users that match all options that select, newest first.
 
     Example: find --errors --since 2026-11-18 --until 2026-11-19
     """

@@ -4,11 +4,15 @@ import click
 
 
 @click.command()
-@click.option("--user-id", required=True, metavar="ID", help="Whom the token stands for; the audit log names them.")
-@click.option("--admin", is_flag=True, help="Let it use the admin API. Without this it gives access to nothing yet.")
-@click.option("--name", metavar="N", help="What the log calls the token. Default: the user's id.")
+@click.option(
+    "--user-id", required=True, metavar="ID", help="The user that the token authenticates, as named in the audit log."
+)
+@click.option(
+    "--admin", is_flag=True, help="Give it access to the admin API. Without this it has access to nothing yet."
+)
+@click.option("--name", metavar="N", help="The token's name in the log. Default: the user's id.")
 def token(user_id: str, admin: bool, name: str | None) -> None:
-    """Make a new token, and the lines for config.yaml that let it in.
+    """Make a new token, and the lines for config.yaml that enable it.
 
     The token is shown this once; the configuration keeps only its SHA-256.
     """

@@ -24,11 +24,11 @@ def users() -> None:
 
 @users.command("list", epilog=exit_codes_help(SHOWING))
 @connection_options
-@click.option("--match", "-q", "text", metavar="TEXT", help="Those with that text in their id, e-mail or name.")
+@click.option("--match", "-q", "text", metavar="TEXT", help="Only users with that text in their id, e-mail or name.")
 @JSON
 @LIMIT
 def list_users(connection: Connection, text: str | None, as_json: bool, limit: int | None) -> None:
-    """List the users by e-mail, with how many sessions they have."""
+    """List the users, sorted by e-mail, with the number of their sessions."""
     from service.cli.tables import USERS  # noqa: PLC0415
 
     async def work(client: "Client", output: "Output") -> int:
@@ -42,14 +42,14 @@ def list_users(connection: Connection, text: str | None, as_json: bool, limit: i
 @users.command("import", epilog=exit_codes_help(IMPORTING))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @optional_connection_options
-@config_option("Without --url: the configuration that names the catalog, as for serve.")
+@config_option("Without --url: the configuration file that names the catalog, as for serve.")
 def import_users(file: Path, connection: Connection | None, config: Path | None) -> None:
     """Add users from a CSV FILE with the header id,email,name.
 
-    With --url through a running service. Without it into the catalog that the configuration names; the service must not
-    be running on a DuckDB file, which belongs to one process at a time.
+    With --url, they are added through a running service. Without it, they are added to the catalog that the
+    configuration names; if that is a DuckDB file, stop the service first, since only one process can open the file.
 
-    A user whose id is known already stays as it is. If one line is wrong, no user is added.
+    A user whose id exists already is left unchanged. If one line is wrong, no user is added.
     """
     from service.cli.user_file import read_users  # noqa: PLC0415
 
