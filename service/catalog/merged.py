@@ -58,12 +58,14 @@ NEVER = "TIMESTAMP '1970-01-01'"  # for a session without any time whose file is
 def sessions_sql(of_users: Callable[[str], str], *, with_usage: bool) -> str:
     """A SELECT of all sessions of some users. `of_users` makes the condition for a column that holds a user's id.
 
-    It has the columns of `SessionRow`, and `span_end`. If a file's content has no time, its span is its modification
-    time. `with_usage` is false if the usage table is empty: the index alone is several times as fast.
+    It has the columns of `SessionRow`, and `span_end`. If a file's content has no time, `wall_seconds` is NULL and the
+    span is the modification time. Times are taken from the span: DuckDB keeps every column in memory that was read.
+    `with_usage` is false if the usage table is empty: the index alone is several times as fast.
     """
     indexed = f"""
         SELECT user_id, session_file, session_id,
-               CASE WHEN facts_version IS NULL THEN modified_at ELSE started_at END AS started_at, ended_at,
+               CASE WHEN facts_version IS NULL OR wall_seconds IS NOT NULL THEN span_begin END AS started_at,
+               CASE WHEN wall_seconds IS NOT NULL THEN span_end END AS ended_at,
                active_seconds, wall_seconds, tool_calls, tool_errors, primary_model,
                facts_version IS NOT NULL AS processed, size_bytes, title, project, models, span_begin, span_end
         FROM session_index

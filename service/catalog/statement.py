@@ -75,8 +75,9 @@ def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator
     if selection.errors:
         yield "tool_errors > 0"
     if selection.q:
-        searched = "lower(concat_ws(chr(10), session_file, session_id, title, project))"
-        yield f"strpos({searched}, lower({bind(selection.q)})) > 0"
+        q = bind(selection.q)
+        searched = ("session_file", "session_id", "title", "project")
+        yield f"({' OR '.join(f'strpos(lower({column}), lower({q})) > 0' for column in searched)})"
 
 
 def _after(after: After | None, key: str, bind: Callable[[object], str]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from cachetools import LRUCache
 
@@ -42,7 +41,7 @@ class Reader:
         finally:
             file.close()
         self._keep(user_id, name, state, transcript)
-        return state, facts if facts.session_id else replace(facts, session_id=name.removesuffix(".jsonl"))
+        return state, facts
 
     def _take(self, user_id: str, name: str, state: FileState) -> Transcript:
         """Remove the transcript from the cache, so that none stays there if reading fails halfway."""

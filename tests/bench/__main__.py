@@ -26,6 +26,7 @@ from tests.bench.listing import listing
 from tests.bench.memory import memory
 from tests.bench.overhead import overhead
 from tests.bench.run import Run
+from tests.bench.search import search
 from tests.bench.single import single
 from tests.bench.table import Table
 
@@ -36,6 +37,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "latency": latency,
     "list": listing,
     "index": index,
+    "search": search,
     "single": single,
     "bucket": bucket,
     "overhead": overhead,

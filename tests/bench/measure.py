@@ -73,8 +73,17 @@ class PeakMemory:
         return self._status("VmHWM") - self._idle
 
     def _status(self, key: str) -> int:
-        lines = (self._process / "status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+        return _status(self._process, key)
+
+
+def resident(server: Server) -> int:
+    """Bytes of physical memory that a server takes now."""
+    return _status(Path("/proc") / str(server.pid), "VmRSS")
+
+
+def _status(process: Path, key: str) -> int:
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 
 
 class Client:

@@ -59,6 +59,16 @@ async def test_the_background_finds_the_facts_and_the_list_shows_them(world: Wor
     ]
 
 
+async def test_what_follows_from_name_and_span_is_listed_though_no_column_is_read_for_it(service: World) -> None:
+    service.file("s-1.jsonl", session(session_id="s-1"))
+    service.file("untimed.jsonl", lines({"type": "user"}))
+    rows = await indexed(service)
+    assert rows["s-1.jsonl"]["session_id"] is None
+    timed, untimed = await listed(service, "?q=jsonl")
+    assert (timed["session_id"], timed["ended_at"]) == ("s-1", "2026-05-10T12:05:00+00:00")
+    assert (untimed["session_id"], untimed["started_at"], untimed["ended_at"]) == ("untimed", None, None)
+
+
 async def test_usage_wins_and_the_index_says_what_usage_does_not(service: World) -> None:
     service.file("a.jsonl", session(error=True))
     await service.add_usage("alice/a.jsonl", session_id="other", tool_errors=7, primary_model="claude")
