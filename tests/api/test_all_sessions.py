@@ -8,11 +8,11 @@ import pytest
 from service.api.parts import SESSIONS
 from service.catalog import User
 from service.sessions import Selection
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.transcript import session
 from tests.world import World, assert_problem
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 ALL = "/api/admin/sessions"
 
 

@@ -8,10 +8,10 @@ import pytest
 from service.api.parts import AUDIT
 from service.catalog import Event, Result
 from service.catalog.actions import ACTIVITY_READ, DOWNLOAD, EXPORT
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.world import World, assert_problem
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 LOG = "/api/admin/audit"
 NOON = datetime(2026, 5, 10, 12)
 

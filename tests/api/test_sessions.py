@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from service.catalog import User
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.world import ALICE, World, assert_problem
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 
 LIST = "u-1/sessions"
 

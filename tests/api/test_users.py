@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from service.catalog import User
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.transcript import session
 from tests.world import Answer, World, assert_problem
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 USERS = "/api/admin/users"
 
 

@@ -19,6 +19,8 @@ from tests.raw import Reply, wire
 from tests.sources import MODULES, source
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 HOSTILE = {
     "CR LF": "a\r\nX-Injected: 1\r\n\r\n<html>",
     "LF": "a\nX-Injected: 1",

@@ -18,6 +18,8 @@ from tests.raw import wire
 from tests.serving import prepare, serving
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 BIG = 32 * 1024 * 1024  # bytes; more than the kernel takes for a client that does not read
 HALF = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
 

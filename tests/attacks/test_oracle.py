@@ -11,6 +11,8 @@ from service.catalog import User
 from tests.raw import Wire, wire
 from tests.world import ADMIN, PLAIN, World, token
 
+pytestmark = pytest.mark.long
+
 # One that exists and one that does not, as long; and files alike.
 PATHS = [
     "/api/admin/users/{user}/sessions",

@@ -24,6 +24,8 @@ from tests.payloads import NAME, OTHER, arrived, in_a_url
 from tests.raw import Reply, Wire, wire
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 SECRET = b"the canary sings 5f0c"
 USER_PLACES = ["{}/sessions", "{}/sessions/download-all", "{}/activity", "{}/sessions/a.jsonl/download"]
 FILE_PLACES = ["u-1/sessions/{}/download"]

@@ -17,6 +17,8 @@ import pytest
 
 from tests.serving import Serving, prepare, serving
 
+pytestmark = pytest.mark.long
+
 # Calls that name a file, and calls that change one; what a descriptor is used for was decided when it was opened.
 WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND")
 CHANGES = {"mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "link", "linkat",

@@ -19,6 +19,8 @@ from tests.command import COMMAND, TOP
 from tests.wire import Wire, flipped
 from tests.world import NOISE, PLAIN, World
 
+pytestmark = pytest.mark.long
+
 
 def long(*values: object) -> ParameterSet:
     """A case that only the long run takes: each is a process of its own."""

@@ -9,11 +9,15 @@ import struct
 import termios
 from pathlib import Path
 
+import pytest
+
 from service.catalog import User
 from service.cli.output import printable
 from tests.cli.process import Done, run
 from tests.wire import Wire
 from tests.world import NOISE, World
+
+pytestmark = pytest.mark.long
 
 
 async def in_a_terminal(*arguments: str, cwd: Path, url: str) -> tuple[int, str]:

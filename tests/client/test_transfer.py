@@ -15,6 +15,8 @@ from tests.proxies import needs_nginx, nginx
 from tests.wire import Wire, flipped
 from tests.world import ADMIN, NOISE, World
 
+pytestmark = pytest.mark.long
+
 EXPORT = "u-1/sessions/download-all"
 
 

@@ -16,6 +16,8 @@ import requests
 from tests.proxies import needs_nginx, nginx
 from tests.world import ADMIN, World
 
+pytestmark = pytest.mark.long
+
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 AUTHORIZATION = {"Authorization": f"Bearer {ADMIN}"}
 SIZE = 6_000_000  # bytes of the only session

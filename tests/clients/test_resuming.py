@@ -12,6 +12,8 @@ from service.cli.transcripts import Writer
 from tests.proxies import needs_nginx, nginx
 from tests.world import ADMIN, NOISE, World
 
+pytestmark = pytest.mark.long
+
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 AUTHORIZATION = f"Authorization: Bearer {ADMIN}"
 

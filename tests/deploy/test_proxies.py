@@ -17,6 +17,8 @@ from service.config import Exports, Server
 from tests.proxies import CADDYFILE, DEPLOY, LOCATIONS, caddy, caddy_of, free_port, needs_nginx, nginx, nginx_with
 from tests.world import ADMIN, World
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = [pytest.param("nginx", marks=needs_nginx), "caddy"]
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 DOWNLOAD = "/api/admin/users/u-1/sessions/a.jsonl/download"

@@ -19,6 +19,8 @@ from service.config import Server
 from tests.command import TOP, configure, curl, run
 from tests.proxies import DEPLOY
 
+pytestmark = pytest.mark.long
+
 UNIT = DEPLOY / "systemd" / "session-export.service"
 FILTERED = re.compile(r"^SystemCallFilter=(.*)$", re.MULTILINE)
 

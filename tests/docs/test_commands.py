@@ -14,6 +14,8 @@ from tests.command import configure, run, running
 from tests.docs.pages import PAGES, commands, name
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.long
+
 PASTED = [path for path in PAGES if commands(path.read_text(), r"\$ ")]
 
 

@@ -14,6 +14,8 @@ from tests.docs.pages import page
 from tests.proxies import LOCATIONS, needs_nginx, nginx
 from tests.world import ADMIN, World
 
+pytestmark = pytest.mark.long
+
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 
 

@@ -22,6 +22,8 @@ from tests.command import TOP
 from tests.proxies import LOCATIONS, caddy, caddy_of, needs_nginx, nginx
 from tests.world import ADMIN, PLAIN, World, assert_problem
 
+pytestmark = pytest.mark.long
+
 HERE = "127.0.0.5"  # where the doctor asks from; the proxy and the service are at 127.0.0.1
 DOCTOR = "/api/admin/doctor"
 NAMES = ["truncation", "buffering", "compression", "ranges", "address", "request id", "identity", "silence"]

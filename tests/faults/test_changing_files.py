@@ -22,6 +22,8 @@ import pytest
 
 from tests.world import Answer, World, assert_problem
 
+pytestmark = pytest.mark.long
+
 HOT = "hot.jsonl"  # the one that is replaced most often
 NAMES = [HOT, "a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
 GROWING = "growing.jsonl"

@@ -25,6 +25,8 @@ from service.transfers.transfer import TRANSFERS
 from tests.faults.states import DOWNLOAD, EXPORT, assert_down, assert_up, ready
 from tests.world import World, assert_problem, noise
 
+pytestmark = pytest.mark.long
+
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 

@@ -21,7 +21,7 @@ from tests.postgres import Postgres
 from tests.serving import Serving, prepare, serving
 from tests.world import BIG, World, noise
 
-pytestmark = pytest.mark.parametrize("catalog_url", ["postgres"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("catalog_url", ["postgres"], indirect=True)]
 
 
 async def kill_connections(service: World) -> None:

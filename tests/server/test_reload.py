@@ -24,6 +24,8 @@ from tests.command import configure, run, running
 from tests.issuer import SECRET, ec_key, jwk, jwks, jwt_settings, key_server, sign
 from tests.world import ADMIN, World, noise, token
 
+pytestmark = pytest.mark.long
+
 PATH = "u-1/activity"
 
 

@@ -17,6 +17,8 @@ from tests.issuer import ec_key, jwk, jwks, jwt_settings, key_server
 from tests.soak.server import Service
 from tests.world import BIG, noise
 
+pytestmark = pytest.mark.long
+
 SESSIONS = "/api/admin/users/u-1/sessions"
 
 both = pytest.mark.parametrize("path", [f"{SESSIONS}/download-all", f"{SESSIONS}/a.jsonl/download"])

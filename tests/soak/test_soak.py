@@ -9,6 +9,8 @@ from tests.soak.account import Log, contradictions
 from tests.soak.deaths import die_often
 from tests.soak.load import Attempt
 
+pytestmark = pytest.mark.long
+
 BEGAN, WHOLE, BROKEN_OFF = ("a_started", "started"), ("a", "success"), ("a", "aborted")
 
 

@@ -14,6 +14,8 @@ from tests.s3_faults import Faults, faulty
 from tests.store.stores import BucketContent
 from tests.world import World, assert_problem
 
+pytestmark = pytest.mark.long
+
 MIB = 1024 * 1024
 BIG = os.urandom(3 * MIB + 11)
 SESSIONS = "u-1/sessions"

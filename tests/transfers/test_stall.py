@@ -20,6 +20,8 @@ from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS, Transfer
 from tests.world import ADMIN, BIG, World, noise
 
+pytestmark = pytest.mark.long
+
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
 RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: a close is a reset

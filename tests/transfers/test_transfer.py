@@ -19,10 +19,10 @@ from service.catalog import Replica
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS
-from tests.engines import both_engines
+from tests.engines import both_engines_if_long
 from tests.world import ADMIN, BIG, World, assert_problem, noise
 
-pytestmark = both_engines
+pytestmark = both_engines_if_long
 
 EXPORT = "u-1/sessions/download-all"
 DOWNLOAD = "u-1/sessions/a.jsonl/download"
