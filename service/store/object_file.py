@@ -12,8 +12,7 @@ from service.store.files import StoreError
 from service.store.prefetch import Budget, Prefetch, Share
 
 FIRST = 1024 * 1024  # bytes that are read on opening: small files need no other request
-CHUNK = 1024 * 1024  # bytes of a request of a single download, of which at most AHEAD are in flight
-AHEAD = 16
+CHUNK = 1024 * 1024  # bytes of a request of a single download; as many are in flight as one reader may hold
 TAIL = 32 * 1024  # bytes: deflate's window, which is read again before the next block
 TAILS = 8
 
@@ -78,7 +77,7 @@ class ObjectFile:
         try:
             offset = next(offsets, None)
             while offset is not None or reads:
-                while offset is not None and len(reads) < AHEAD and share.take(CHUNK):
+                while offset is not None and share.take(CHUNK):
                     reads.append(self._access.pool.run(self.read_at, offset, min(CHUNK, wanted.stop - offset)))
                     offset = next(offsets, None)
                 yield await reads.popleft()

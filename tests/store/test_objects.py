@@ -12,6 +12,8 @@ import pytest
 from service.config import S3, Storage
 from service.pools import Pool
 from service.store import NotFound, Read, Replaced, SessionStore, StoreUnavailable, StoreUnusable, open_store
+from service.store.object_file import CHUNK
+from service.store.prefetch import MOST_BYTES
 from tests.bucket import MadeUp, StandIn, in_thread
 from tests.s3_faults import Faults, faulty
 from tests.store.stores import BucketContent
@@ -140,10 +142,12 @@ async def test_a_download_holds_no_connection_while_its_client_is_slow(stand_in:
     file = store.user_files(("alice",)).open("big.jsonl")
     chunks = file.chunks(range(file.size))
     await anext(chunks)
-    while len(stand_in.requests) < 16 or stand_in.running:  # the one that opened, and 15 of the next chunks
-        await asyncio.sleep(0)
+    ahead = MOST_BYTES // CHUNK  # the request that opened the file has the first of them
+    async with asyncio.timeout(20):
+        while len(stand_in.requests) < ahead or stand_in.running:
+            await asyncio.sleep(0)
     await asyncio.sleep(0.05)
-    assert len(stand_in.requests) == 16
+    assert len(stand_in.requests) == ahead
     assert sum([len(chunk) async for chunk in chunks]) == 39 * MIB
     file.close()
 
