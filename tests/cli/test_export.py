@@ -13,6 +13,8 @@ from tests.cli.process import Done, names, run, started
 from tests.wire import Wire
 from tests.world import NOISE, World
 
+pytestmark = pytest.mark.long
+
 
 async def test_extract_makes_a_directory_for_each_user(service: World, here: Path) -> None:
     service.file("a.jsonl", NOISE)

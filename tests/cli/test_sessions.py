@@ -9,6 +9,8 @@ from service.catalog import User
 from tests.cli.process import run
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 
 async def test_list_is_a_table_for_people_and_json_lines_for_scripts(service: World, here: Path) -> None:
     for number in range(201):

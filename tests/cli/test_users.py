@@ -9,6 +9,8 @@ from service.catalog import User
 from tests.cli.process import Done, run
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 
 async def imported(service: World, here: Path, text: str) -> Done:
     (here / "users.csv").write_text(text)

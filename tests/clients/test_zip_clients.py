@@ -27,6 +27,8 @@ from service.archive import Compression
 from service.cli.transcripts import Writer
 from tests.world import World
 
+pytestmark = pytest.mark.long
+
 PIECE = 1024 * 1024  # bytes
 EMPTY = 22  # bytes of an archive without members: the end of its central directory
 JAVA = Path(__file__).with_name("Members.java")

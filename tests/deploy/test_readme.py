@@ -17,6 +17,8 @@ from tests.command import COMMAND, TOP, curl, environment
 from tests.deploy.image import environment as image_environment
 from tests.proxies import DEPLOY
 
+pytestmark = pytest.mark.long
+
 README = (DEPLOY / "README.md").read_text()
 COMMANDS = [
     line.strip()

@@ -18,6 +18,8 @@ from tests.deploy.image import environment, of, stages
 from tests.proxies import DEPLOY, LOCATIONS, free_port, needs_nginx, nginx_with
 from tests.world import ADMIN, World
 
+pytestmark = pytest.mark.long
+
 REPLICAS = (DEPLOY / "compose" / "replicas.conf").read_text()
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 
