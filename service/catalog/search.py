@@ -38,15 +38,13 @@ PAGE = f"""
 """
 COUNT = "SELECT count(*) AS total FROM ({sessions}) AS sessions WHERE {condition}"
 # Sorting whole rows takes ten times as long as finding where the page ends; of those that share the key with the row
-# before the page, only the page itself is asked.
-END_OF_PAGE = """
-    SELECT min(sort_key) AS sort_key
-    FROM (
-        SELECT {key} AS sort_key FROM ({sessions}) AS sessions
-        WHERE {condition}
-        ORDER BY sort_key DESC
-        LIMIT {limit}
-    ) AS page
+# before the page, only the page itself is asked. A filter takes most of the time, so it is evaluated once for both
+# values, and so is the join with usage rows; the count of the index alone is quick by itself.
+COUNT_AND_END_OF_PAGE = """
+    WITH matched AS {materialized} (SELECT {key} AS sort_key FROM ({sessions}) AS sessions WHERE {condition})
+    SELECT (SELECT count(*) FROM matched) AS total,
+           (SELECT min(sort_key)
+            FROM (SELECT sort_key FROM matched WHERE {later} ORDER BY sort_key DESC LIMIT {limit}) AS page) AS sort_key
 """
 ACROSS = f"""
     SELECT {SESSION_ROW.columns}
@@ -194,17 +192,17 @@ class SessionSearch:
     ) -> tuple[list[SessionRow], int]:
 
         def work(cursor: Cursor, with_usage: bool) -> tuple[list[SessionRow], int]:
-            count = Statement(with_usage=with_usage)
-            sql = COUNT.format(sessions=count.sessions(selection.user_ids), condition=count.condition(selection))
-            total = cursor.query(sql, count.values)[0]["total"]
             end = Statement(with_usage=with_usage)
-            sql = END_OF_PAGE.format(
+            sql = COUNT_AND_END_OF_PAGE.format(
+                materialized="MATERIALIZED" if with_usage or selection.needs_facts else "NOT MATERIALIZED",
                 sessions=end.sessions(selection.user_ids),
-                condition=end.condition(selection) + (f" AND {key} < {end.bind(after.value(key))}" if after else ""),
+                condition=end.condition(selection),
+                later=f"sort_key < {end.bind(after.value(key))}" if after else "TRUE",
                 key=key,
                 limit=end.bind(limit),
             )
-            last = cursor.query(sql, end.values)[0]["sort_key"]
+            (found,) = cursor.query(sql, end.values)
+            total, last = found["total"], found["sort_key"]
             if last is None and after is None:
                 return [], total
             page = Statement(with_usage=with_usage)

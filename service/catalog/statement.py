@@ -70,8 +70,9 @@ def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator
     if selection.until:
         yield f"span_begin < {bind(selection.until)}"
     if selection.models:
+        # Not by `_is_any`: a subquery next to an OR makes DuckDB read all columns of all rows first.
         answered = [f"strpos(models, {bind(f'{LINE}{model}{LINE}')}) > 0" for model in selection.models]
-        yield f"({' OR '.join([*answered, _is_any('primary_model', bind(SEPARATOR.join(selection.models)))])})"
+        yield f"({' OR '.join(answered)} OR primary_model IN ({', '.join(map(bind, selection.models))}))"
     if selection.errors:
         yield "tool_errors > 0"
     if selection.q:

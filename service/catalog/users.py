@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from service.catalog.audit import AuditLog, Event
-from service.catalog.database import CatalogError, Cursor, Database, now
+from service.catalog.database import CatalogError, Cursor, Database, Row, now
 from service.catalog.shape import Shape
 
 
@@ -20,6 +20,11 @@ USER = Shape(User)
 
 BY_ID = f"SELECT {USER.columns} FROM users WHERE id = $1"
 ALL = f"SELECT {USER.columns} FROM users ORDER BY id"
+# Changes when any user does.
+MARK = """
+    SELECT count(*) AS total, CAST(bit_xor(hash_record_extended(ROW(id, email, name, active), 0)) AS VARCHAR) AS mark
+    FROM users
+"""
 SOME = f"SELECT {USER.columns} FROM users WHERE id IN (SELECT unnest(string_to_array($1, chr(31)))) ORDER BY id"
 MATCHES = "$1 = '' OR strpos(lower(concat_ws(chr(10), id, email, name)), lower($1)) > 0"
 PAGE = f"""
@@ -39,6 +44,7 @@ class EmailTaken(Exception):
 class Users:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._all: tuple[Row | None, list[User]] = (None, [])  # with the mark that was there before they were read
 
     async def find(self, user_id: str) -> User | None:
         """The user with this id, active or not. Raises CatalogError."""
@@ -46,8 +52,13 @@ class Users:
         return USER.decode(rows[0]) if rows else None
 
     async def all(self) -> list[User]:
-        """Every user, by id. Raises CatalogError."""
-        return [USER.decode(row) for row in await self._database.query(ALL)]
+        """Every user, by id; cached until one changes. Raises CatalogError."""
+        (mark,) = await self._database.query(MARK)
+        before, users = self._all
+        if mark != before:
+            users = [USER.decode(row) for row in await self._database.query(ALL)]
+            self._all = mark, users
+        return list(users)
 
     async def some(self, user_ids: Iterable[str]) -> list[User]:
         """The users with these ids, sorted by id; unknown ids are left out. Raises CatalogError."""
