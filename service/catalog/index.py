@@ -13,6 +13,7 @@ from service.catalog.database import Cursor, Database, utc
 
 SEPARATOR = "\x1f"  # in SQL chr(31)
 LINE = "\n"  # before and after each of several models
+AT_ONCE = 500  # rows of one statement
 FACTS_VERSION = 1  # raise it when the same file gives other facts, so that all files are read again
 
 # Without the lock, two replicas that replace a row at once would insert it twice. A DuckDB file belongs to one process,
@@ -122,28 +123,30 @@ class Index:
         }
 
     async def replace(self, user_id: str, rows: Sequence[IndexRow], gone: Iterable[str] = ()) -> None:
-        """Replace the rows of these files, and delete those of the files in `gone`.
+        """Replace the rows of these files, and delete those of the files in `gone`, all in one transaction.
 
         Raises CatalogError.
         """
         removed = SEPARATOR.join([*(row.session_file for row in rows), *gone])
-        columns = [SEPARATOR.join(column) for column in zip(*map(_texts, rows), strict=True)]
         revision = time.time_ns()
 
         def work(cursor: Cursor) -> None:
             with cursor.transaction():
                 cursor.query(LOCK, [user_id])
                 cursor.query(REMOVE, [user_id, removed])
-                if columns:
-                    cursor.query(ADD, [user_id, revision, *columns])
+                for start in range(0, len(rows), AT_ONCE):
+                    columns = zip(*map(_texts, rows[start : start + AT_ONCE]), strict=True)
+                    cursor.query(ADD, [user_id, revision, *map(SEPARATOR.join, columns)])
 
         await self._database.run(work)
 
+    async def user_ids(self) -> set[str]:
+        """The ids of the users who have rows. Raises CatalogError."""
+        return {row["user_id"] for row in await self._database.query(USERS)}
+
     async def forget_users_except(self, user_ids: Iterable[str]) -> None:
         """Delete the rows of all other users. Raises CatalogError."""
-        kept = set(user_ids)
-        gone = [row["user_id"] for row in await self._database.query(USERS) if row["user_id"] not in kept]
-        if gone:
+        if gone := await self.user_ids() - set(user_ids):
             await self._database.query(REMOVE_USERS, [SEPARATOR.join(gone)])
 
 

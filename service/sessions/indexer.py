@@ -48,7 +48,8 @@ class Seen:
 class Tracked:
     """The versions of a user's files for which all rows were written, and for which all files were read."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    listing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # taken first; a list does not wait for it
     listed: Seen = field(default_factory=Seen)
     read: Seen = field(default_factory=Seen)
 
@@ -112,6 +113,8 @@ class Indexer:
 
         Raises NotIndexedInTime, StoreUnavailable or CatalogError.
         """
+        if not users:
+            return
         pause = partial(_stop_at, time.monotonic() + self._patience)
         self._background.waiting += 1
         try:
@@ -126,20 +129,36 @@ class Indexer:
         finally:
             self._background.waiting -= 1
 
-    @property
-    def lists_quickly(self) -> bool:
-        """Whether listing all users' files is so quick that a request that does not need it can wait for it."""
-        return self._listing_took < QUICK
+    async def refresh_list(self, users: Sequence[User]) -> None:
+        """Return once each file that these users have has a row, but for those that came since the last round.
+
+        Where listing all users' files is quick, none is missing. Raises what `refresh` raises.
+        """
+        await self.refresh(users if self._listing_took < QUICK else await self._never_listed(users), facts=False)
+
+    async def _never_listed(self, users: Sequence[User]) -> list[User]:
+        """The users whose files have no rows yet: all in a new catalog, and those who are new."""
+        new = [user for user in users if not ((tracked := self._tracked.get(user.id)) and tracked.listed.digest)]
+        listed_before = await self._index.user_ids() if new else set()
+        return [user for user in new if user.id not in listed_before]
 
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
-        async with tracked.lock:
-            state, listing = await pool.run(self._list_with_state, user)
-            seen = Seen(_digest(listing), state)
-            unread = await self._write_rows(user, listing)
-            tracked.listed = seen
-            if facts and await self._read_all(user, unread, pool, pause):
+        if not facts:
+            await self._update_rows(user, tracked, pool)
+            return
+        async with tracked.reading:
+            seen, unread = await self._update_rows(user, tracked, pool)
+            if await self._read_all(user, unread, pool, pause):
                 tracked.read = seen
+
+    async def _update_rows(self, user: User, tracked: Tracked, pool: Pool) -> tuple[Seen, deque[str]]:
+        """List the files and bring the rows up to date; returns what was seen, and the names of the files to read."""
+        async with tracked.listing:
+            state, listing = await pool.run(self._list_with_state, user)
+            unread = await self._write_rows(user, listing)
+            tracked.listed = Seen(_digest(listing), state)
+            return tracked.listed, unread
 
     async def _write_rows(self, user: User, listing: Listing) -> deque[str]:
         """Write a row for each file, and delete those of missing files; returns the names of the files to read."""
@@ -152,10 +171,8 @@ class Indexer:
                 rows.append(IndexRow(name, state, None))
             if before != state or not was_read:
                 unread.append(name)
-        for some in batches(rows, MOST_ROWS):
-            await self._index.replace(user.id, some)
-        if known:
-            await self._index.replace(user.id, [], known)
+        if rows or known:
+            await self._index.replace(user.id, rows, known)
         return unread
 
     async def _read_all(self, user: User, unread: deque[str], pool: Pool, pause: Callable[[], None]) -> bool:

@@ -99,9 +99,11 @@ class Sessions:
 
     async def _refresh(self, selection: Selection) -> None:
         """Index what a list of this selection needs."""
-        if selection.needs_facts or self._indexer.lists_quickly:
-            users = await self._folders.users(selection.user_ids)
-            await self._indexer.refresh(users, facts=selection.needs_facts)
+        users = await self._folders.users(selection.user_ids)
+        if selection.needs_facts:
+            await self._indexer.refresh(users, facts=True)
+        else:
+            await self._indexer.refresh_list(users)
 
     async def select(self, selection: Selection) -> AsyncIterator[tuple["UserSessions", Listing]]:
         """Each user with selected sessions, sorted by id, and the listing of these. The sessions are closed when the

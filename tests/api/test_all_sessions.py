@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.api.parts import SESSIONS
-from service.catalog import User
+from service.api.parts import INDEXER, SESSIONS
+from service.catalog import Replica, User
+from service.config import Index
 from service.sessions import Selection
 from tests.engines import both_engines_if_long
 from tests.transcript import session
@@ -171,3 +172,36 @@ async def test_sessions_of_all_users_are_selected_for_an_export(three: World) ->
         assert (await sessions.selected(Selection(models=("sonnet",)))).names == ["a2.jsonl"]
         assert (await sessions.selected(Selection(session_files=("a1.jsonl",)))).names == ["a1.jsonl"]
         assert (await sessions.selected(Selection())).names == ["a1.jsonl", "a2.jsonl"]
+
+
+async def no_leader(_: Replica) -> bool:
+    return False
+
+
+async def test_a_list_of_all_leaves_out_no_file_of_a_new_catalog_or_user(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replica, "leads", no_leader)
+    world.index = Index()
+    world.file("a.jsonl", session())
+    world.file("b.jsonl", session(), folder="bob")
+    await world.start()
+    assert [row["session_file"] for row in (await world.get("/api/admin/sessions")).json["rows"]] == ["a.jsonl"]
+    await world.add_users(User("u-2", "bob@example.com", "Bob"))
+    assert (await world.get("/api/admin/sessions")).json["total"] == 2
+
+
+async def test_a_list_of_all_waits_after_a_start_only_for_users_whose_files_were_never_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replica, "leads", no_leader)
+    world.index = Index(patience=0)  # a request that waits gets 503
+    world.file("a.jsonl", session())
+    await world.start()
+    assert_problem(await world.get("/api/admin/sessions"), 503)
+    await world.app[INDEXER].round()
+    await world.stop()
+    await world.start()
+    everything = await world.get("/api/admin/sessions")
+    assert [row["session_file"] for row in everything.json["rows"]] == ["a.jsonl"]
+    assert_problem(await world.get("/api/admin/sessions?errors=true"), 503)

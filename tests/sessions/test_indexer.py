@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import os
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from service.api.parts import INDEXER, STORE
-from service.catalog import Replica, User
+from service.catalog import User
 from service.config import Index
 from service.sessions import Indexer, transcript
 from tests.transcript import lines, session
@@ -279,19 +280,28 @@ async def test_what_takes_too_long_to_read_is_503_and_nothing_is_left_out(
     assert (await world.get("u-1/sessions")).status == 200
 
 
-async def test_a_list_of_all_waits_for_no_files_before_it_is_known_that_they_are_few(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_list_does_not_wait_until_all_files_of_a_user_are_read(
+    service: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def leads(_: Replica) -> bool:
-        return False
+    service.file("a.jsonl", session())
+    indexer = service.app[INDEXER]
+    read, reading, go_on = indexer._reader.read, threading.Event(), threading.Event()
 
-    monkeypatch.setattr(Replica, "leads", leads)
-    world.index = Index(patience=0)  # whoever waits gets 503
-    world.file("a.jsonl", session())
-    await world.start()
-    everything = await world.get("/api/admin/sessions")
-    assert (everything.status, everything.json["rows"]) == (200, [])
-    assert_problem(await world.get("/api/admin/sessions?errors=true"), 503)
+    def wait(*args: Any) -> Any:
+        reading.set()
+        go_on.wait(10)
+        return read(*args)
+
+    monkeypatch.setattr(indexer._reader, "read", wait)
+    running = asyncio.create_task(indexer.round())
+    await asyncio.to_thread(reading.wait, 10)
+    service.file("b.jsonl", session())
+    try:
+        assert (await service.get("/api/admin/users")).json["rows"][0]["sessions"] == 2
+    finally:
+        go_on.set()
+        await running
+    assert {row["processed"] for row in await listed(service, "?q=jsonl")} == {True}
 
 
 async def test_a_selection_lists_nothing_again_where_nothing_changed(
