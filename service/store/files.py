@@ -150,6 +150,7 @@ class OpenFile(Protocol):
     """An open session file. The caller closes it. Size and modification time are those at opening.
 
     `identity` is opaque. A file that only grows keeps its identity; a file that replaces another has a different one.
+    On a disk it is the inode, which a new file can have from one that was removed a moment ago.
     """
 
     name: str

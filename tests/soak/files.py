@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SMALL, BIG = 20_000, 6_000_000  # bytes that a file begins with; the big ones are more than a socket's buffers hold
+REMOVED = 500  # files whose inodes are kept, some ten seconds of changes
 CANARY = b"this lies outside of the session root\n" * 100
 
 
@@ -36,6 +37,9 @@ class Files:
         self._directory = directory
         self._chance = chance
         directory.mkdir()
+        self._removed = directory.parent.with_name("removed")
+        self._removed.mkdir()
+        self._removals = 0
         self._canary = directory.parent.with_name("canary.jsonl")
         self._canary.write_bytes(CANARY)
         sizes = {f"small-{number:03}.jsonl": SMALL for number in range(small)}
@@ -86,6 +90,7 @@ class Files:
         file.versions.append(Version(size, size))
         aside = self._directory / "aside"
         aside.write_bytes(_content(file.name, number, size))
+        self._keep_inode(file)
         aside.rename(self._directory / file.name)
 
     def _cut(self, file: Changing) -> None:
@@ -93,12 +98,24 @@ class Files:
         os.truncate(self._directory / file.name, 100)
 
     def _remove(self, file: Changing) -> None:
+        self._keep_inode(file)
         (self._directory / file.name).unlink()
 
     def _link(self, file: Changing) -> None:
+        self._keep_inode(file)
         aside = self._directory / "aside"
         aside.symlink_to(self._canary)
         aside.rename(self._directory / file.name)
+
+    def _keep_inode(self, file: Changing) -> None:
+        """Keep the inode of a file that is about to be removed from being given to a new one: between its stat and its
+        open, the service would take the new file for the old one grown."""
+        path = self._directory / file.name
+        if path.is_file() and not path.is_symlink():
+            kept = self._removed / str(self._removals % REMOVED)
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(path)
+            self._removals += 1
 
 
 def _content(name: str, version: int, size: int) -> bytes:

@@ -213,14 +213,14 @@ async def test_a_client_that_disconnects_while_a_thread_opens_its_files_leaves_n
     assert (await service.get(path)).status == 200
 
 
-def open_files(service: World) -> list[str]:
+def open_files(service: World) -> list[Path]:
     """The files and directories below the root that this process has open. Not a count of all descriptors: the
     catalog's threads open connections of their own whenever they are first needed."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # closed by now
-            found.append(os.readlink(descriptor))
-    return [path for path in found if path.startswith(str(service.root))]
+            found.append(descriptor.readlink())
+    return [path for path in found if path.is_relative_to(service.root)]
 
 
 def connected(service: World) -> list[Any]:
