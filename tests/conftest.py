@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from service.config import ProxyHeaders, Server
 from tests.postgres import Postgres
+from tests.s3 import CREDENTIALS
 from tests.world import World
 
 # No deadline: other work on the machine is no mistake. `--hypothesis-profile=full` is for the long run.
@@ -61,6 +62,13 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "catalog.duckdb")
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_url()
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of tests.s3, for this process and its children."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

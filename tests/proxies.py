@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 LOCATIONS = (DEPLOY / "nginx" / "locations.conf").read_text()
+REPLICAS = (DEPLOY / "compose" / "replicas.conf").read_text()
 CADDYFILE = (DEPLOY / "caddy" / "Caddyfile").read_text()
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
@@ -72,6 +73,19 @@ async def nginx(directory: Path, service: int, locations: str = LOCATIONS, more:
     port, file = free_port(), directory / "locations.conf"
     file.write_text(locations)
     server = SERVER.format(service=service, port=port, locations=file, more=more)
+    async with nginx_with(directory, server, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def nginx_for_replicas(directory: Path, services: Sequence[int]) -> AsyncIterator[str]:
+    """nginx before three replicas at these ports, as `deploy/` has it, but without TLS; its URL."""
+    port, file = free_port(), directory / "locations.conf"
+    file.write_text(LOCATIONS)
+    server = re.sub(r"ssl_\w+ [^;]+;", "", REPLICAS).replace("listen 8443 ssl", f"listen 127.0.0.1:{port}")
+    server = re.sub(r"include \S+;", f"include {file};", server)
+    for address, service in zip(("11", "12", "13"), services, strict=True):
+        server = server.replace(f"172.30.98.{address}:8080", f"127.0.0.1:{service}")
     async with nginx_with(directory, server, port):
         yield f"http://127.0.0.1:{port}"
 

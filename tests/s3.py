@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,16 @@ def s3_server(**environ: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def send(method: str, url: str, data: bytes = b"") -> None:
+    """A request that changes a bucket or an object. Raises HTTPError."""
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request",
+        "Content-Type": "application/octet-stream",
+    }
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=10):
+        pass
 
 
 def _listens(port: int) -> bool:

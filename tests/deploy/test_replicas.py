@@ -15,12 +15,11 @@ import yaml
 from service.config import load_settings
 from service.transfers.transfer import TRANSFERS
 from tests.deploy.image import environment, of, stages
-from tests.proxies import DEPLOY, LOCATIONS, free_port, needs_nginx, nginx_with
+from tests.proxies import DEPLOY, LOCATIONS, REPLICAS, free_port, needs_nginx, nginx_with
 from tests.world import ADMIN, World
 
 pytestmark = pytest.mark.long
 
-REPLICAS = (DEPLOY / "compose" / "replicas.conf").read_text()
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 
 

@@ -19,6 +19,8 @@ OUTCOMES = {
     "unanswered": {"aborted", "success", "interrupted", "error"},
 }
 
+AUDIT_ROWS = "SELECT id, action, result, correlation_id FROM audit_log ORDER BY timestamp"
+
 
 @dataclass
 class Log:
@@ -31,36 +33,49 @@ class Log:
     @classmethod
     def read(cls, catalog: Path) -> "Log":
         """Of a catalog that no process holds."""
-        log = cls()
         with duckdb.connect(catalog) as opened:
-            rows = opened.execute("SELECT id, action, result, correlation_id FROM audit_log ORDER BY timestamp")
-            for row_id, action, result, request in rows.fetchall():
-                log.ids.add(row_id)
-                if action == "admin.user_activity_read":
-                    log.activity += 1
-                else:
-                    log.rows[request].append((action, result))
+            return cls.of(opened.execute(AUDIT_ROWS).fetchall())
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, str, str, str]]) -> "Log":
+        """Of the rows that AUDIT_ROWS selects."""
+        log = cls()
+        for row_id, action, result, request in rows:
+            log.ids.add(row_id)
+            if action == "admin.user_activity_read":
+                log.activity += 1
+            else:
+                log.rows[request].append((action, result))
         return log
 
 
-def contradictions(attempts: Iterable[Attempt], log: Log, *, finished: bool = True) -> list[str]:
-    """Where the log and the clients disagree. With `finished` every download that began must have its outcome."""
+def contradictions(attempts: Iterable[Attempt], log: Log, *, finished: bool = True, replicas: int = 1) -> list[str]:
+    """Where the log and the clients disagree. With `finished` every download that began must have its outcome.
+
+    Of several replicas, the proxy asks another if one dies before its first byte: then a request has several started
+    rows, each with an outcome.
+    """
     found = []
     rows = dict(log.rows)
     for attempt in attempts:
-        if problem := _contradiction(attempt, rows.pop(attempt.id, []), finished=finished):
+        tries = replicas if attempt.died else 1
+        if problem := _contradiction(attempt, rows.pop(attempt.id, []), tries, finished=finished):
             found.append(f"{problem}: {attempt}, log: {log.rows.get(attempt.id)}")
     found += [f"rows of a request that nobody made: {request} {left}" for request, left in rows.items()]
     return found
 
 
-def _contradiction(attempt: Attempt, rows: list[tuple[str, str]], *, finished: bool) -> str | None:
+def _contradiction(attempt: Attempt, rows: list[tuple[str, str]], tries: int, *, finished: bool) -> str | None:
     """The first of these that holds."""
     started = rows.count((f"{attempt.action}_started", "started"))
     outcomes = [result for action, result in rows if action == attempt.action]
-    allowed = OUTCOMES[attempt.end] | ({"success"} if attempt.died else set())
+    together = started + len(outcomes) == len(rows) and started <= tries
+    if len(outcomes) == started > 1:
+        outcomes.remove("interrupted" if "interrupted" in outcomes else "success")  # of the one that died
+        started -= 1
+    allowed = OUTCOMES[attempt.end] | ({"success", "interrupted"} if attempt.died else set())
     problems = {
-        "rows that do not belong together": started + len(outcomes) != len(rows) or started > 1,
+        "rows that do not belong together": not together,
         "an outcome too many": len(outcomes) > started,
         "bytes without a row": attempt.received > 0 and not started,
         "a complete response without its row": attempt.end == "complete" and outcomes != ["success"],

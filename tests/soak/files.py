@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.s3 import send
+
 SMALL, BIG = 20_000, 6_000_000  # bytes that a file begins with; the big ones are more than a socket's buffers hold
 REMOVED = 500  # files whose inodes are kept, some ten seconds of changes
 CANARY = b"this lies outside of the session root\n" * 100
@@ -53,7 +55,9 @@ class Files:
 
     def change(self) -> None:
         """One change to one file, as collectors and people make them."""
-        file = self._chance.choice(list(self._files.values()))
+        self._change(self._chance.choice(list(self._files.values())))
+
+    def _change(self, file: Changing) -> None:
         path = self._directory / file.name
         if not path.is_file() or path.is_symlink():
             self._replace(file)
@@ -116,6 +120,27 @@ class Files:
             kept.unlink(missing_ok=True)
             kept.hardlink_to(path)
             self._removals += 1
+
+
+class Objects(Files):
+    """The same files in a bucket too, under `url`: each change makes a whole new object, or deletes one."""
+
+    def __init__(self, directory: Path, url: str, chance: random.Random, small: int = 40, big: int = 3) -> None:
+        super().__init__(directory, chance, small, big)
+        self._url = url
+        for file in self._files.values():
+            self._upload(file)
+
+    def _change(self, file: Changing) -> None:
+        super()._change(file)
+        self._upload(file)
+
+    def _upload(self, file: Changing) -> None:
+        path = self._directory / file.name
+        if path.is_file() and not path.is_symlink():
+            send("PUT", f"{self._url}/{file.name}", path.read_bytes())
+        else:
+            send("DELETE", f"{self._url}/{file.name}")
 
 
 def _content(name: str, version: int, size: int) -> bytes:

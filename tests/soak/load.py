@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
 from service.catalog import User
 from tests.soak.files import Files
-from tests.soak.server import Service
 
 USER = "u-1"
 USERS = (User(USER, "alice@example.com", "Alice"), User("admin1", "admin1@example.com", None))
@@ -37,13 +36,33 @@ class Attempt:
     died: bool = False
 
 
+class Target(Protocol):
+    """What the clients ask."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+
+
 Take = Callable[[Attempt, aiohttp.ClientResponse], Awaitable[None]]
 
 
 class Load:
     """Clients that ask until they are told to pause. `deaths` is counted up before the service is killed."""
 
-    def __init__(self, service: Service, files: Files, chance: random.Random, clients: int = 10) -> None:
+    def __init__(
+        self,
+        service: Target,
+        files: Files,
+        chance: random.Random,
+        clients: int = 10,
+        *,
+        think: float = 0,
+        change_every: float = 0.02,
+    ) -> None:
+        """`think` is how many seconds a client waits after each request."""
         self.attempts: list[Attempt] = []
         self.answered: Counter[str] = Counter()  # other requests, by what was asked
         self.wrong: list[str] = []
@@ -52,6 +71,8 @@ class Load:
         self._files = files
         self._chance = chance
         self._clients = clients
+        self._think = think
+        self._change_every = change_every
         self._go = asyncio.Event()
         self._busy = 0
         self._idle = asyncio.Event()
@@ -100,12 +121,13 @@ class Load:
             finally:
                 self._busy -= 1
                 self._idle.set()
+            await asyncio.sleep(self._think)
 
     async def _change(self) -> None:
         while True:
             await self._go.wait()
             self._files.change()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self._change_every)
 
     async def _list(self) -> None:
         offset = self._chance.randrange(0, 50)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.catalog import User, Users, open_catalog
-from service.cli.tokens import new_token
+from service.cli.tokens import NewToken, new_token
 from service.config import Catalog
 from service.pools import Pool
 
@@ -20,19 +20,21 @@ REPOSITORY = Path(__file__).parents[2]
 class Service:
     """`root` and `catalog` are there before the first start; it may be started again and again."""
 
-    def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
-        """`sections` are those of config.yaml, as far as they differ from the defaults."""
+    def __init__(self, directory: Path, token: NewToken | None = None, **sections: dict[str, Any]) -> None:
+        """`sections` are those of config.yaml, as far as they differ from the defaults; `token` is the admin's, a new
+        one by default."""
         self.root = directory / "root"
         self.root.mkdir(exist_ok=True)
         self.catalog = directory / "catalog.duckdb"
         self.lines: list[str] = []  # of the log, of all lives
         self.pid = 0
+        self.port = 0  # once it was started
         self.url = ""
         self._config = directory / "config.yaml"
         self._new_line = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        token = new_token("admin1", admin=True, name="soak")
+        token = token or new_token("admin1", admin=True, name="soak")
         self.headers = {"Authorization": f"Bearer {token.token}"}
         self._sections: dict[str, dict[str, Any]] = {
             "server": {"port": 0},
@@ -49,9 +51,9 @@ class Service:
         self._config.write_text(json.dumps(self._sections | sections))  # JSON is YAML
 
     async def add_users(self, *users: User) -> None:
-        """Before the start: the catalog belongs to one process."""
+        """Before the start: a DuckDB file belongs to one process."""
         pool = Pool("catalog", 1)
-        database = await open_catalog(Catalog(url=str(self.catalog)), pool)
+        database = await open_catalog(Catalog(url=self._sections["catalog"]["url"]), pool)
         try:
             await Users(database).add(users)
         finally:
@@ -67,6 +69,7 @@ class Service:
         begin = len(self.lines)
         self._reading = asyncio.create_task(self._read(self._process))
         self.url = (await self.says(r"listening on (\S+)", begin))[1]
+        self.port = int(self.url.rpartition(":")[2])
         await self.says("session root", begin)
 
     async def says(self, pattern: str, begin: int = 0) -> re.Match[str]:

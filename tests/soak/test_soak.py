@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxies import needs_nginx
 from tests.soak.__main__ import Soak
 from tests.soak.account import Log, contradictions
 from tests.soak.deaths import die_often
 from tests.soak.load import Attempt
+from tests.soak.replicas import soak
 
 pytestmark = pytest.mark.long
 
@@ -18,6 +20,15 @@ BEGAN, WHOLE, BROKEN_OFF = ("a_started", "started"), ("a", "success"), ("a", "ab
 @pytest.mark.timeout(300)
 async def test_half_a_minute_of_mixed_load_and_restarts_leaves_nothing_wrong(tmp_path: Path) -> None:
     assert await Soak(tmp_path, 30, seed=1).run() == []
+
+
+@needs_nginx
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("catalog_url", ["postgres"], indirect=True)
+async def test_replicas_that_are_killed_one_after_the_other_leave_nothing_wrong(
+    tmp_path: Path, catalog_url: str, credentials: None
+) -> None:
+    assert await soak(tmp_path, catalog_url, seconds=14, every=7, seed=1) == []
 
 
 @pytest.mark.timeout(180)

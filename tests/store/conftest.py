@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.pools import Pool
-from tests.s3 import CREDENTIALS, s3_server
+from tests.s3 import s3_server
 from tests.store.stores import BucketContent, Content, LocalContent, files_pool
 
 
@@ -22,12 +22,6 @@ def s3_endpoint() -> Iterator[str]:
     pytest.importorskip("moto", reason="moto is not installed")
     with s3_server() as url:
         yield url
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Both stores with the same content, for tests of what each of them promises."""
 
 import os
-import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from service.config import S3, Storage
 from service.pools import Pool
 from service.store import SessionStore, open_store
+from tests.s3 import send
 
 
 class Content(ABC):
@@ -49,24 +49,15 @@ class BucketContent(Content):
     def __init__(self, endpoint: str, bucket: str, pool: Pool) -> None:
         self.name = bucket
         self._url = f"{endpoint}/{bucket}"
-        self._request("PUT", "")
+        send("PUT", self._url)
         s3 = S3(endpoint=endpoint, path_style=True, connections=32)
         self.store = open_store(Storage.model_validate({"root": f"s3://{bucket}/some/prefix", "s3": s3}), pool)
 
     def put(self, path: str, data: bytes) -> None:
-        self._request("PUT", f"/some/prefix/{quote(path)}", data)
+        send("PUT", f"{self._url}/some/prefix/{quote(path)}", data)
 
     def delete(self, path: str) -> None:
-        self._request("DELETE", f"/some/prefix/{quote(path)}")
-
-    def _request(self, method: str, path: str, data: bytes = b"") -> None:
-        headers = {
-            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request",
-            "Content-Type": "application/octet-stream",
-        }
-        request = urllib.request.Request(self._url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10):
-            pass
+        send("DELETE", f"{self._url}/some/prefix/{quote(path)}")
 
 
 @contextmanager
