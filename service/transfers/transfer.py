@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from service.catalog import CatalogError, CatalogUncertain, Event, Replica, Result, Superseded
+from service.catalog.replicas import DEAD_AFTER
 from service.http.problems import Problem
 from service.http.requests import REQUEST_ID, STREAM, describe_caller, route_pattern
 from service.pools import settle
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 # complete (the end of a ZIP is in them), and no more: all other bytes must have been sent when the row says "success".
 TAIL = 1024
 TAIL_TIMEOUT = 1  # seconds that a stopping service waits for the tail to be sent
+
+RETRY = 0.5  # seconds between two attempts to find out whether a row is on disk
 
 PROGRESS_INTERVAL = 60  # seconds between two log lines about the same transfer
 
@@ -237,12 +240,23 @@ class Transfers:
             raise
 
     async def _write_success(self, transfer: Transfer, still_to_send: int) -> None:
-        try:
-            await self._replica.end(transfer.started.id, transfer.ended(Result.SUCCESS, still_to_send))
-        except asyncio.CancelledError:
-            transfer.outcome = Result.SUCCESS  # the row is on disk, and a second outcome would contradict it
-            raise
-        transfer.outcome = Result.SUCCESS
+        """If it is unknown whether the row is on disk, write the same row again until it is known: with another outcome
+        the response would be broken off, though the row may say "success"."""
+        events = transfer.ended(Result.SUCCESS, still_to_send)
+        deadline: float | None = None
+        while transfer.outcome is None:
+            try:
+                await self._replica.end(transfer.started.id, events)
+                transfer.outcome = Result.SUCCESS
+            except asyncio.CancelledError:
+                transfer.outcome = Result.SUCCESS  # the row is on disk, and a second outcome would contradict it
+                raise
+            except CatalogError as error:
+                if deadline is None and isinstance(error, CatalogUncertain):
+                    deadline = time.monotonic() + DEAD_AFTER
+                if deadline is None or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RETRY)
 
     async def _send_all_but_the_tail(
         self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]

@@ -47,6 +47,7 @@ async def test_a_server_that_stops_is_told_and_found_again(
 ) -> None:
     """What was under way meanwhile breaks off, and its outcome comes later."""
     monkeypatch.setattr("service.catalog.postgres.FRESH", 0)
+    monkeypatch.setattr("service.transfers.transfer.DEAD_AFTER", 0.1)
     service.file("a.jsonl", noise(BIG))
     async with service.request(DOWNLOAD) as response:
         await response.content.readexactly(1000)
@@ -62,6 +63,54 @@ async def test_a_server_that_stops_is_told_and_found_again(
     await assert_up(service)
     (first, *_) = await service.audit("session_download")
     assert first["result"] == "error", "not interrupted: the service knows how it ended"
+
+
+class LosingAnswers:
+    """Relays connections to PostgreSQL. The answers to the next `count` commits are lost with their connections."""
+
+    def __init__(self, port: int) -> None:
+        self.count = 0
+        self.relays: set[asyncio.Task[None] | None] = set()
+        self._port = port
+
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.relays.add(asyncio.current_task())
+        answers, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+        is_lost = asyncio.Event()
+
+        async def relay_answers() -> None:
+            while (answer := await answers.read(65536)) and not is_lost.is_set():
+                writer.write(answer)
+            writer.close()
+
+        relaying = asyncio.create_task(relay_answers())
+        while data := await reader.read(65536):
+            if self.count and b"COMMIT" in data:
+                self.count -= 1
+                is_lost.set()
+            to_server.write(data)
+        to_server.close()
+        await relaying
+        await asyncio.gather(writer.wait_closed(), to_server.wait_closed())
+
+
+async def test_a_success_whose_commit_was_not_answered_is_written_again_until_it_is(
+    world: World, postgres: Postgres
+) -> None:
+    """The catalog itself tries twice; all its answers are lost, though the first commit took place."""
+    losing = LosingAnswers(postgres.port)
+    async with await asyncio.start_server(losing.relay, "127.0.0.1") as server:
+        world.catalog_url = world.catalog_url.replace(f":{postgres.port}/", f":{server.sockets[0].getsockname()[1]}/")
+        service = await world.start()
+        service.file("a.jsonl", noise(BIG))
+        async with service.request(DOWNLOAD) as response:
+            await response.content.readexactly(1000)
+            losing.count = 3
+            assert len(await response.read()) == BIG - 1000
+        assert losing.count == 0
+        assert [row["result"] for row in await service.audit("session%")] == ["started", "success"]
+        await service.stop()
+        await asyncio.gather(*filter(None, losing.relays))
 
 
 @pytest.mark.long
