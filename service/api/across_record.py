@@ -1,11 +1,12 @@
 """The audit rows of an export across users: one row when it begins, and one for each user when it ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.archive import Archive, Folder, Part
 from service.catalog.actions import EXPORT, USERS
+from service.sessions import username
 from service.transfers.record import Entry
 from service.transfers.volume import Volume
 
@@ -14,10 +15,9 @@ RESOURCE = "sessions"
 
 @dataclass(frozen=True, slots=True)
 class AcrossRecord:
-    """`usernames` maps each folder's path to a username; `params` are in all rows."""
+    """`params` are in all rows."""
 
     folders: Sequence[Folder]
-    usernames: Mapping[str, str]
     archive: Archive | Part
     announced: Volume
     params: dict[str, Any]
@@ -45,7 +45,7 @@ class AcrossRecord:
         return entries or [Entry(RESOURCE, self.params | _numbers(0, 0, 0, volume.bytes_sent))]
 
     def _entry(self, folder: Folder, files: int, total_bytes: int, skipped: int, bytes_sent: int) -> Entry:
-        params = {"username": self.usernames[folder.path]} | self.params
+        params = {"username": username(folder.user_id, folder.email)} | self.params
         return Entry(f"users/{folder.user_id}/sessions", params | _numbers(files, total_bytes, skipped, bytes_sent))
 
     def _skipped_by_path(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """GET and HEAD /api/admin/sessions/download-all: an export of the sessions of many users."""
 
 from functools import partial
+from operator import attrgetter
 
 from aiohttp import web
 
@@ -18,7 +19,7 @@ from service.api.export import selected_name, selected_params
 from service.api.parts import DIRECTORY, SESSIONS, SETTINGS
 from service.api.selection import AcrossUsersSelectionQuery
 from service.archive import Folder, Origin, Source, folder_path
-from service.sessions import Selection, UserSessions
+from service.sessions import Selection
 
 MOST_UNASSIGNED = 10_000  # directories that a manifest names
 
@@ -41,38 +42,37 @@ async def head_download_all(request: web.Request) -> web.StreamResponse:
 
 async def _export(request: web.Request, query: ExportAcrossQuery) -> Export:
     selection = query.selection()
-    users = await _selected_users(request, selection)
-    folders = [folder for folder, _ in users]
+    folders, sources = await _selected_users(request, selection)
     origin = Origin(selection.params(), [] if selection.user_ids else await _unassigned(request))
     scope = repr((selection, query.compression))
     plan = await plan_archive(request, query, folders, origin, scope)
-    usernames = {folder.path: sessions.username for folder, sessions in users}
     return Export(
         plan=plan,
-        sources={folder.path: Source(sessions.open_files) for folder, sessions in users},
+        sources=sources,
         scope=scope,
         pinned=query.snapshot is not None,
         filename=selected_name(selection),
         resource=RESOURCE,
         params=selected_params(selection),
-        record=partial(AcrossRecord, plan.folders, usernames),
+        record=partial(AcrossRecord, plan.folders),
     )
 
 
-async def _selected_users(request: web.Request, selection: Selection) -> list[tuple[Folder, UserSessions]]:
-    """The folders, sorted, with their selected files. Raises a Problem with status 422 for too many files: they are
-    counted to the end, but not kept in memory."""
+async def _selected_users(request: web.Request, selection: Selection) -> tuple[list[Folder], dict[str, Source]]:
+    """The folders, sorted, with their selected files, and the sources of these. Raises a Problem with status 422 for
+    too many files: they are counted to the end, but not kept in memory."""
     most = request.app[SETTINGS].exports.max_files
     count = 0
-    users = []
-    async for sessions, listing in request.app[SESSIONS].select(selection):
+    folders, sources = [], {}
+    async for user, listing, open_files in request.app[SESSIONS].select(selection):
         count += len(listing.names)
         if count <= most:
-            user = sessions.user
-            users.append((Folder(folder_path(user.id), listing, user.id, user.email), sessions))
+            folder = Folder(folder_path(user.id), listing, user.id, user.email)
+            folders.append(folder)
+            sources[folder.path] = Source(open_files)
     if count > most:
         raise too_many_files(count, most)
-    return sorted(users, key=lambda one: one[0].path)
+    return sorted(folders, key=attrgetter("path")), sources
 
 
 async def _unassigned(request: web.Request) -> list[dict[str, object]]:

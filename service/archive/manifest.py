@@ -38,7 +38,7 @@ def without_reserved_name(listing: Listing) -> Listing:
         return listing
     others = {*listing.names, *(file.name for file in listing.skipped)} - {MEMBERS}
     narrowed = listing.narrowed(others)
-    narrowed.skipped.append(Skipped(MEMBERS, "It has the name of the archive's own list of members."))
+    narrowed.skipped = (*narrowed.skipped, Skipped(MEMBERS, "It has the name of the archive's own list of members."))
     return narrowed
 
 

@@ -21,6 +21,8 @@ class Changed(StoreError):
 class Source:
     """The files of one folder. Its directories are opened together with its first file, in any thread."""
 
+    __slots__ = ("_files", "_lock", "_open_files")
+
     def __init__(self, open_files: Callable[[], UserFiles]) -> None:
         self._open_files = open_files
         self._files: UserFiles | None = None

@@ -8,7 +8,7 @@ from service.sessions.background import Background
 from service.sessions.directory import Directory, UserNotFound
 from service.sessions.folders import Folders
 from service.sessions.indexer import Indexer, NotIndexedInTime
-from service.sessions.sessions import Session, Sessions, UserSessions
+from service.sessions.sessions import Session, Sessions, UserSessions, username
 
 __all__ = [
     "Background",
@@ -21,4 +21,5 @@ __all__ = [
     "Sessions",
     "UserNotFound",
     "UserSessions",
+    "username",
 ]

@@ -4,22 +4,23 @@ A `UserSessions` is bound to one user: code that holds one can neither name anot
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import After, CatalogError, DayCount, Selection, SessionRow, SessionSearch, Sort, User, Users, utc
 from service.pools import Pool
 from service.sessions.directory import UserNotFound
-from service.sessions.folders import TOGETHER, Folders, batches
+from service.sessions.folders import Folders, batches
 from service.sessions.indexer import Indexer
 from service.store import Listing, OpenFile, SessionFile, UserFiles
 from service.store.layout import email_local
 
 T = TypeVar("T")
+SELECTED_TOGETHER = 1000  # users whose selected files are found with one query and one call in a thread
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +51,19 @@ class UsersSession(Session):
 
     user_id: str
     email: str | None
+
+
+class SelectedUser(NamedTuple):
+    """A user with selected files. `open_files` opens this user's directories and no others; the caller closes them."""
+
+    user: User
+    listing: Listing
+    open_files: Callable[[], UserFiles]
+
+
+def username(user_id: str, email: str) -> str:
+    """What a user is called in file names and the audit log: the e-mail's local part, else the id."""
+    return email_local(email) or user_id
 
 
 class Sessions:
@@ -105,28 +119,27 @@ class Sessions:
         else:
             await self._indexer.refresh_list(users)
 
-    async def select(self, selection: Selection) -> AsyncIterator[tuple["UserSessions", Listing]]:
-        """Each user with selected sessions, sorted by id, and the listing of these. The sessions are closed when the
-        iteration continues.
+    async def select(self, selection: Selection) -> AsyncIterator[SelectedUser]:
+        """Each user with selected files, sorted by id.
 
         Raises NotIndexedInTime before the first, StoreUnavailable and CatalogError.
         """
         users = await self._folders.users(selection.user_ids)
-        names: dict[str, frozenset[str]] | None = None
         if selection.needs_facts:
             await self._indexer.refresh(users, facts=True)
-            names = await self._search.selected_files(selection)
-            users = [user for user in users if user.id in names]
-        for some in batches(users, TOGETHER):
-            listings = await self._pool.run(self._folders.list_all, some)
-            for user, listing in zip(some, listings, strict=True):
-                selected = listing if names is None else listing.narrowed(names[user.id])
-                if selected.names or selected.skipped:
-                    sessions = UserSessions(user, self._folders, self._search, self._indexer, self._pool)
-                    try:
-                        yield sessions, selected
-                    finally:
-                        sessions.close()
+        for some in batches(users, SELECTED_TOGETHER):
+            for user, listing in await self._selected_of(some, selection):
+                if listing.names or listing.skipped:
+                    yield SelectedUser(user, listing, partial(self._folders.open, user))
+
+    async def _selected_of(self, users: Sequence[User], selection: Selection) -> Iterable[tuple[User, Listing]]:
+        """The listings of the selected files of these users, who are few enough to keep all names in memory."""
+        if not selection.needs_facts:
+            return zip(users, await self._pool.run(self._folders.list_all, users), strict=True)
+        names = await self._search.selected_files(replace(selection, user_ids=tuple(user.id for user in users)))
+        users = [user for user in users if user.id in names]
+        listings = await self._pool.run(self._folders.list_all, users)
+        return [(user, listing.narrowed(names[user.id])) for user, listing in zip(users, listings, strict=True)]
 
 
 class UserSessions:
@@ -142,8 +155,7 @@ class UserSessions:
 
     @property
     def username(self) -> str:
-        """What the user is called in file names and the audit log: the e-mail's local part, else the id."""
-        return email_local(self.user.email) or self.user.id
+        return username(self.user.id, self.user.email)
 
     async def exist(self) -> bool:
         """Whether any of the user's directories exists."""

@@ -5,7 +5,6 @@ import re
 from array import array
 from collections.abc import AsyncGenerator, Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import compress
 from typing import NamedTuple, Protocol
 
@@ -98,7 +97,7 @@ def _numbers() -> "array[int]":
     return array("q")
 
 
-@dataclass
+@dataclass(slots=True)
 class Listing:
     """A user's session files as parallel columns, sorted by name, and the files that were skipped.
 
@@ -110,9 +109,9 @@ class Listing:
     sizes: "array[int]" = field(default_factory=_numbers)
     mtimes_ns: "array[int]" = field(default_factory=_numbers)
     identities: list[bytes] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: Sequence[Skipped] = ()
 
-    @cached_property
+    @property
     def total_bytes(self) -> int:
         """The sum of all sizes."""
         return sum(self.sizes)
@@ -133,7 +132,7 @@ class Listing:
             array("q", compress(self.sizes, kept)),
             array("q", compress(self.mtimes_ns, kept)),
             list(compress(self.identities, kept)),
-            [file for file in self.skipped if file.name in keep],
+            tuple(file for file in self.skipped if file.name in keep),
         )
 
 

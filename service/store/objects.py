@@ -92,7 +92,7 @@ class ObjectUserFiles:
                 listing.mtimes_ns.append(stat.mtime_ns)
                 listing.identities.append(_identity(number, stat))
         listing.sort()
-        listing.skipped = [Skipped(printable(name), str(InvalidName())) for name in sorted(rejected)]
+        listing.skipped = tuple(Skipped(printable(name), str(InvalidName())) for name in sorted(rejected))
         return listing
 
     @cached_property

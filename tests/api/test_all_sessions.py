@@ -162,7 +162,7 @@ async def test_reading_is_audited(three: World) -> None:
 
 async def test_sessions_of_all_users_are_selected_for_an_export(three: World) -> None:
     async def selected(selection: Selection) -> dict[str, list[str]]:
-        return {sessions.user.id: listing.names async for sessions, listing in three.app[SESSIONS].select(selection)}
+        return {user.id: listing.names async for user, listing, _ in three.app[SESSIONS].select(selection)}
 
     assert await selected(Selection()) == {"u-1": ["a1.jsonl", "a2.jsonl"], "u-2": ["b1.jsonl", "b2.jsonl"]}
     assert await selected(Selection(user_ids=("u-2", "u-9"))) == {"u-2": ["b1.jsonl", "b2.jsonl"]}

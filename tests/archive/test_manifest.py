@@ -178,7 +178,7 @@ def test_what_is_skipped_or_replaced_is_as_it_went_in(pool: Pool) -> None:
     sample = Sample()
     sample.files[0].contents["b.jsonl"] = b"another file"
     sample.files[0].identities["b.jsonl"] = b"2"
-    sample.plan.folders[1].listing.skipped.append(Skipped("link.jsonl", "Not a regular file."))
+    sample.plan.folders[1].listing.skipped = (Skipped("link.jsonl", "Not a regular file."),)
     opened = sample.files[0].open
 
     def refusing(name: str) -> OpenFile:

@@ -33,7 +33,8 @@ class Sample:
         for listing in listings:
             for at in range(len(listing.names)):
                 listing.mtimes_ns[at] = chance.choice(TIMES)
-        listings[0].skipped += [Skipped(f"ä{n}.jsonl", "Not a regular file.") for n in range(chance.choice([0, 0, 3]))]
+        skipped = [Skipped(f"ä{n}.jsonl", "Not a regular file.") for n in range(chance.choice([0, 0, 3]))]
+        listings[0].skipped = (*listings[0].skipped, *skipped)
         paths = [""] if len(listings) == 1 else ["a/", "b/", "c/"]
         self.plan = Plan([*map(Folder, paths, listings)], compression, b"dialect.")
         self.sources = {path: source_of(files.open) for path, files in zip(paths, self.files, strict=True)}

@@ -187,7 +187,7 @@ def test_a_name_that_one_directory_rejects_and_another_has_is_not_skipped(pool: 
     (tmp_path / "b" / "s.jsonl").write_text("x")
     opened = LocalStore(tmp_path, pool).user_files(("a", "b"))
     listing = opened.list()
-    assert (listing.names, listing.skipped) == (["s.jsonl"], [])
+    assert (listing.names, listing.skipped) == (["s.jsonl"], ())
     opened.close()
 
 
@@ -216,10 +216,10 @@ def test_a_narrowed_listing_keeps_whole_rows() -> None:
         array("q", [1, 2, 3]),
         array("q", [4, 5, 6]),
         [b"7", b"8", b"9"],
-        [Skipped("d", "why"), Skipped("e", "why")],
+        (Skipped("d", "why"), Skipped("e", "why")),
     )
     assert listing.narrowed({"c", "a", "e", "none"}) == Listing(
-        ["a", "c"], array("q", [1, 3]), array("q", [4, 6]), [b"7", b"9"], [Skipped("e", "why")]
+        ["a", "c"], array("q", [1, 3]), array("q", [4, 6]), [b"7", b"9"], (Skipped("e", "why"),)
     )
 
 
