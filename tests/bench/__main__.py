@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.bench.bucket import bucket
 from tests.bench.catalog import catalog
 from tests.bench.client import client
+from tests.bench.console import console
 from tests.bench.corpora import Corpora
 from tests.bench.engines import engines
 from tests.bench.exports import exports
@@ -44,6 +45,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "catalog": catalog,
     "engines": engines,
     "client": client,
+    "console": console,
 }
 LIBRARIES = ("aiohttp", "aiofiles", "stream-zip", "zipstream-ng", "isal", "zlib-ng", "duckdb", "uvloop")
 

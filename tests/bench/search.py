@@ -82,7 +82,7 @@ def search(run: Run) -> Iterator[Table]:
 def _measure(run: Run, root: Path, catalog: Path, sessions: int) -> tuple[list[Way], int]:
     """What is asked for, timed, of a service with so many sessions; and the bytes of memory that it holds then."""
     print(f"search: filling a catalog with {sessions:,} sessions ...", file=sys.stderr)
-    asyncio.run(_fill(catalog, sessions))
+    asyncio.run(fill(catalog, sessions))
     with service(
         run.corpora, run.scratch, catalog=catalog, storage={"root": str(root)}, index={"enabled": False}
     ) as server:
@@ -125,7 +125,7 @@ def _in_the_middle(client: Client, path: str) -> str:
     return path + place
 
 
-async def _fill(path: Path, sessions: int) -> None:
+async def fill(path: Path, sessions: int) -> None:
     database = await open_catalog(Catalog(url=str(path), memory_limit="2GB"), Pool("catalog", 1))
     await database.query(ADD_USERS, [USERS])
     await database.query(ADD_SESSIONS, [sessions])

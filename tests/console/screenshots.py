@@ -88,7 +88,7 @@ async def main(directory: Path) -> None:
         await world.start()
         await furnish(world)
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        async with reading(world, browser, 1200, 760, "light") as reader:
+        async with reading(world, browser, 1440, 900, "light") as reader:
             await take(reader, "sessions", directory / "console.png")
         for width in (390, 1440):
             for scheme in SCHEMES:

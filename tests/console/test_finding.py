@@ -1,7 +1,9 @@
 """Finding users and sessions: every choice is in the address, and the address alone brings it back."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.console.furniture import OCTOBER, furnish, index, transcript
 from tests.console.reader import Reader
@@ -10,8 +12,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 
 async def titles(reader: Reader) -> list[str]:
-    """The sessions that are listed."""
-    return await reader.results.locator("tbody th").all_inner_texts()
+    """The sessions that are listed, also those below the edge of the screen."""
+    return await reader.results.locator("tbody th").all_text_contents()
 
 
 async def test_users_are_searched_as_one_types(reader: Reader) -> None:
@@ -90,11 +92,31 @@ async def test_pages_come_one_after_the_other_and_back_leads_to_the_same_place(r
     await link.scroll_into_view_if_needed()
     await reader.until("history.state?.position === scrollY && scrollY > 0")
     position = await reader.page.evaluate("scrollY")
+    place = await link.bounding_box()
     await link.click()
     await expect(reader.page.get_by_role("button", name="Next error")).to_be_visible()
     await reader.page.go_back()
     await expect(reader.results).to_contain_text("201 to 400 of 450")
     await reader.until(f"scrollY === {position}")
+    assert await link.bounding_box() == place
+
+
+async def test_the_list_is_there_before_the_picture_which_moves_nothing(reader: Reader) -> None:
+    await furnish(reader.world)
+    drawing = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await drawing.wait()
+        await route.continue_()
+
+    await reader.page.route("**/sessions/days*", later)
+    await reader.open("users/u-1")
+    await expect(reader.results.locator("tbody tr")).to_have_count(4)
+    await expect(reader.page.get_by_role("heading", level=1)).to_have_text("alice@example.com")
+    before = await reader.results.bounding_box()
+    drawing.set()
+    await expect(reader.page.get_by_role("figure")).to_be_visible()
+    assert await reader.results.bounding_box() == before
 
 
 async def test_dragging_over_the_picture_selects_its_days(reader: Reader) -> None:

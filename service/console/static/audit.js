@@ -60,7 +60,7 @@ export function auditPage() {
       const page = await ask(apiPath("audit"), query, { signal });
       results.replaceChildren(
         h("p", { role: "status" }, counted(page.total, "entry", "entries")),
-        table("Audit log", COLUMNS, page.rows),
+        table("audit", "Audit log", COLUMNS, page.rows),
         cursorPager(address, page, page.rows.length),
       );
     },

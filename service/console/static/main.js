@@ -70,6 +70,7 @@ function refresh() {
  */
 function place(results, position) {
   if (document.activeElement === document.body) results.focus({ preventScroll: true });
+  results.classList.toggle("measured", position !== null && position > 0); // rows out of sight have a height as well
   if (position !== null) window.scrollTo(0, position);
   else if (results.getBoundingClientRect().top < 0) results.scrollIntoView();
 }

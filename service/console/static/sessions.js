@@ -1,7 +1,7 @@
 // Sessions, of one user or of all: the filter, the picture, the list, and what can be taken of it.
 
 import { changed, go, href, readAddress } from "./address.js";
-import { apiPath, ask, Problem } from "./api.js";
+import { apiPath, ask } from "./api.js";
 import { foreign, h, resultsRegion } from "./dom.js";
 import { choice, labelled } from "./fields.js";
 import { Filters } from "./filters.js";
@@ -23,10 +23,11 @@ const PAGE = "200"; // rows; the most that the API gives at once
 /** @type {Column[]} */
 const FACTS = [
   { label: "Project", cell: (row) => foreign(row.project) },
-  { label: "Started", sort: "started_at", cell: (row) => [moment(row.started_at), " ", lasting(row)] },
+  { label: "Started", sort: "started_at", cell: (row) => moment(row.started_at) },
+  { label: "Lasted", numeric: true, cell: (row) => duration(row.wall_seconds) },
   { label: "Size", numeric: true, sort: "size_bytes", cell: (row) => (row.available ? size(row.size_bytes) : "gone") },
   { label: "Models", cell: (row) => row.models.flatMap((model, at) => [at > 0 && ", ", foreign(model)]) },
-  { label: "Tool calls", numeric: true, cell: (row) => number(row.tool_calls ?? 0) },
+  { label: "Calls", numeric: true, cell: (row) => number(row.tool_calls ?? 0) },
   { label: "Errors", numeric: true, sort: "tool_errors", cell: (row) => errors(row.tool_errors) },
 ];
 
@@ -53,8 +54,9 @@ class SessionsPage {
     this.filters = new Filters(user === null, refresh);
     this.ticks = new Ticks(() => this.showTicks());
     this.title = h("h1", {}, user === null ? "Sessions of all users" : foreign(user));
-    this.about = h("div");
-    this.picture = h("div");
+    this.about = h("div", { class: user === null ? "" : "about" });
+    this.described = false;
+    this.picture = h("div", { class: "drawing" });
     this.taking = h("p", { class: "taking" });
     this.drawn = /** @type {string | null} */ (null); // the selection that the picture shows
     /** @type {import("./picture.js").DayRow[]} */
@@ -77,8 +79,8 @@ class SessionsPage {
       h(
         "section",
         { "aria-label": "Sessions over time", class: "over-time" },
-        this.picture,
         labelled("Stacked by", this.by),
+        this.picture,
       ),
       this.taking,
       this.results,
@@ -91,16 +93,34 @@ class SessionsPage {
     const selection = selectionOf(address.query, this.user);
     const place = Object.fromEntries([...address.query].filter(([name]) => name === "sort" || name === "cursor"));
     const listed = ask(apiPath("sessions"), changed(selection, { ...place, limit: PAGE }), { signal });
-    const [rows] = await Promise.all([listed, this.describe(signal)]);
-    this.list(address, rows);
-    await this.draw(selection, signal);
+    this.trying(this.about, signal, () => this.describe(signal));
+    this.list(address, await listed);
+    this.trying(this.picture, signal, () => this.draw(selection, signal)); // after the rows: it takes longer
+  }
+
+  /**
+   * Fill a part of the page that the list does not wait for; what goes wrong is shown there.
+   * @param {HTMLElement} part
+   * @param {AbortSignal} signal
+   * @param {() => Promise<void>} fill
+   */
+  async trying(part, signal, fill) {
+    part.setAttribute("aria-busy", "true");
+    try {
+      await fill();
+    } catch (error) {
+      if (signal.aborted) return;
+      part.replaceChildren(problemPanel(error, () => this.trying(part, signal, fill)));
+    }
+    part.removeAttribute("aria-busy");
   }
 
   /** Who the user is. @param {AbortSignal} signal */
   async describe(signal) {
-    if (this.user === null || this.about.firstChild) return;
+    if (this.user === null || this.described) return;
     /** @type {import("./api.js").User} */
     const user = await ask(apiPath("users", this.user), {}, { signal });
+    this.described = true;
     const name = [user.name, user.user_id, user.active ? null : "inactive"].filter(Boolean).join(", ");
     const facts = `${counted(user.sessions, "session", "sessions")}, ${size(user.size_bytes)}`;
     this.title.replaceChildren(foreign(user.email));
@@ -124,7 +144,10 @@ class SessionsPage {
         `${counted(total, "session", "sessions")} found: `,
         foreign(inWords(selectionOf(address.query, null))),
       ),
-      table("Sessions", this.columns(), rows, { sorted: address.query.get("sort") ?? "started_at", sortHref }),
+      table(this.user === null ? "sessions of-all" : "sessions", "Sessions", this.columns(), rows, {
+        sorted: address.query.get("sort") ?? "started_at",
+        sortHref,
+      }),
       cursorPager(address, { next, total }, rows.length),
     );
     this.showTicks();
@@ -162,15 +185,10 @@ class SessionsPage {
   async draw(selection, signal) {
     const query = selection.toString();
     if (query === this.drawn) return;
-    try {
-      const { rows } = await ask(apiPath("sessions", "days"), selection, { signal });
-      this.days = rows;
-      this.drawn = query;
-      this.redraw(this.by.value);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      this.picture.replaceChildren(problemPanel(error, () => this.draw(selection, signal)));
-    }
+    const { rows } = await ask(apiPath("sessions", "days"), selection, { signal });
+    this.days = rows;
+    this.drawn = query;
+    this.redraw(this.by.value);
   }
 
   /** @param {string} by */
@@ -192,11 +210,6 @@ function sessionLink(row, user) {
     { href: href(["users", user ?? row.user_id ?? "", "sessions", row.session_file]), title: row.session_file },
     name,
   );
-}
-
-/** @param {Session} row */
-function lasting(row) {
-  return row.wall_seconds === null ? null : h("small", {}, `for ${duration(row.wall_seconds)}`);
 }
 
 /** @param {number | null} count */

@@ -1,5 +1,5 @@
-// Tables. On a narrow screen a row becomes a card, so roles are given explicitly: CSS that changes the display of a
-// table takes its roles away.
+// Tables. Each row is a grid of its own, so that the browser can leave out those that are out of sight; on a narrow
+// screen it is a card. Roles are given explicitly: CSS that changes the display of a table takes its roles away.
 
 import { changed, href } from "./address.js";
 import { h } from "./dom.js";
@@ -15,12 +15,13 @@ import { counted, number } from "./format.js";
 
 /**
  * @template Row
+ * @param {string} kind the class that has the widths of the columns
  * @param {string} caption what the table lists, for screen readers
  * @param {Column<Row>[]} columns
  * @param {Row[]} rows
  * @param {{sorted?: string, sortHref?: (name: string) => string}} [sorting]
  */
-export function table(caption, columns, rows, { sorted, sortHref } = {}) {
+export function table(kind, caption, columns, rows, { sorted, sortHref } = {}) {
   const heads = columns.map(({ label, numeric, sort, header }) => {
     const attributes = { role: "columnheader", scope: "col", class: numeric && "number" };
     if (!sort || !sortHref) return h("th", attributes, header ?? label);
@@ -30,7 +31,7 @@ export function table(caption, columns, rows, { sorted, sortHref } = {}) {
   });
   return h(
     "table",
-    { role: "table" },
+    { role: "table", class: kind },
     h("caption", { class: "hidden" }, caption),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)),
     h(

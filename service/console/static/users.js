@@ -53,7 +53,7 @@ export function usersPage(refresh) {
         "form",
         { role: "search", class: "filters", submit: (/** @type {Event} */ event) => event.preventDefault() },
         h("p", {}, h("label", { for: "search" }, "E-mail, name or id"), input),
-        h("a", { href: href(["unassigned"]) }, "Directories that belong to nobody"),
+        h("p", { class: "check" }, h("a", { href: href(["unassigned"]) }, "Directories that belong to nobody")),
       ),
       results,
     ),
@@ -63,7 +63,7 @@ export function usersPage(refresh) {
       const page = await ask(apiPath("users"), changed(address.query, { limit: "100" }), { signal });
       results.replaceChildren(
         h("p", { role: "status" }, counted(page.pagination.total, "user", "users")),
-        table("Users", USERS, page.rows),
+        table("users", "Users", USERS, page.rows),
         offsetPager(address, page.pagination, page.rows.length),
       );
     },
@@ -88,7 +88,7 @@ export function unassignedPage() {
       const page = await ask(apiPath("unassigned"), changed(address.query, { limit: "100" }), { signal });
       results.replaceChildren(
         h("p", { role: "status" }, counted(page.pagination.total, "directory", "directories")),
-        table("Directories", DIRECTORIES, page.rows),
+        table("directories", "Directories", DIRECTORIES, page.rows),
         offsetPager(address, page.pagination, page.rows.length),
       );
     },
