@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from service.catalog import User, Users
+from service.sessions.unprocessed import Unprocessed
 from service.store import Listing, SessionStore, UserFiles, user_directories
 
 T = TypeVar("T")
@@ -17,6 +18,7 @@ class Folders:
         self._users = users
         self._store = store
         self._layouts = layouts
+        self._unprocessed = Unprocessed()
         self._names: dict[User, tuple[str, ...]] = {}  # cached, since each call logs layouts that give no directory
 
     async def users(self, user_ids: Sequence[str] = ()) -> list[User]:
@@ -40,6 +42,10 @@ class Folders:
         """
         states = tuple(self._store.state(name) for name in self.names(user))
         return None if None in states else states
+
+    def unprocessed(self, user: User, files: UserFiles, processed: frozenset[str]) -> frozenset[str]:
+        """The names of the user's files that are not in `processed`. Blocks. Raises StoreUnavailable."""
+        return self._unprocessed.names(user.id, files.names(), processed)
 
     def list(self, user: User) -> Listing:
         """List a user's files. Blocks. Raises StoreUnavailable."""

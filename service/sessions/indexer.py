@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # threads of the pool that list files for one request
 SLICE = 1  # seconds of reading after which rows are written
-MOST_ROWS = 500  # rows that are written at once
+MOST_ROWS = 5000  # rows that are written at once; then the user's cached list is outdated
 QUICK = 0.05  # if listing takes at most this many seconds, even requests that do not need it wait for it
 
 

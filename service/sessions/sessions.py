@@ -150,6 +150,7 @@ class UserSessions:
         self.open_files = partial(folders.open, user)  # opens this user's directories and no others; the caller closes
         self._refresh = partial(indexer.refresh, [user])
         self._search = search
+        self._unprocessed = partial(folders.unprocessed, user)
         self._pool = pool
         self._opened: UserFiles | None = None
 
@@ -187,7 +188,7 @@ class UserSessions:
         except CatalogError as error:
             log.error("sessions are listed as unprocessed: %s", error)  # noqa: TRY400 - the database's sentence says all
             names, rows = frozenset[str](), []
-        return await self._on_files(lambda files: _merged(files, names, rows, limit, offset))
+        return await self._on_files(lambda files: self._merged(files, names, rows, limit, offset))
 
     async def selected_page(self, selection: Selection, limit: int, offset: int) -> tuple[list[Session], int]:
         """The same of the sessions that are selected. Raises NotIndexedInTime."""
@@ -206,6 +207,18 @@ class UserSessions:
         names = await self._search.selected_files(replace(selection, user_ids=(self.user.id,)))
         return (await self.listing()).narrowed(names.get(self.user.id, frozenset()))
 
+    def _merged(
+        self, files: UserFiles, names: frozenset[str], rows: list[SessionRow], limit: int, offset: int
+    ) -> tuple[list[Session], int]:
+        others = self._unprocessed(files, names)
+        page = [_session(row, files.stat_file(row.session_file)) for row in rows]
+        if others and len(page) < limit:  # only here their order matters, which needs a stat of each
+            unprocessed = [file for name in others if (file := files.stat_file(name))]
+            unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
+            first = max(offset - len(names), 0)
+            page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
+        return page, len(names) + len(others)
+
     async def _on_files(self, work: Callable[[UserFiles], T]) -> T:
         # To its end: directories that it opens after `close` would stay open for ever.
         return await self._pool.run_to_end(lambda: work(self._files()), lambda _: None)
@@ -215,19 +228,6 @@ class UserSessions:
         if self._opened is None:
             self._opened = self.open_files()
         return self._opened
-
-
-def _merged(
-    files: UserFiles, names: frozenset[str], rows: list[SessionRow], limit: int, offset: int
-) -> tuple[list[Session], int]:
-    others = files.names() - names
-    page = [_session(row, files.stat_file(row.session_file)) for row in rows]
-    if others and len(page) < limit:  # only here their order matters, which needs a stat of each
-        unprocessed = [file for name in others if (file := files.stat_file(name))]
-        unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
-        first = max(offset - len(names), 0)
-        page += [_unprocessed(file) for file in unprocessed[first : first + limit - len(page)]]
-    return page, len(names) + len(others)
 
 
 def _session(row: SessionRow, file: SessionFile | None) -> Session:
