@@ -61,7 +61,13 @@ def console(run: Run) -> Iterator[Table]:
     for name, sessions in (("few", 0), ("many", MILLION)):
         print(f"console: filling a catalog with {sessions:,} sessions ...", file=sys.stderr)
         asyncio.run(fill(home / f"{name}.duckdb", sessions))
-        with service(run.corpora, run.scratch, catalog=home / f"{name}.duckdb", storage={"root": str(root)}) as server:
+        with service(
+            run.corpora,
+            run.scratch,
+            catalog=home / f"{name}.duckdb",
+            storage={"root": str(root)},
+            index={"enabled": False},  # in the background it would forget the sessions whose files are gone
+        ) as server:
             _measure(server, run.runs * TRIES, ways, name)
     yield Table(
         f"console: pages of 200 sessions, of {LISTED:,} and of {MILLION:,}",

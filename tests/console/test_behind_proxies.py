@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests import proxies
+from tests.console.furniture import furnish
 from tests.console.reader import Reader
 from tests.proxies import CADDYFILE, LOCATIONS, caddy, caddy_of, needs_nginx, nginx
 
@@ -53,9 +54,29 @@ Start = Callable[[Path, int, pytest.MonkeyPatch], AbstractAsyncContextManager[st
     "start",
     [pytest.param(nginx_below_a_prefix, marks=needs_nginx, id="nginx"), pytest.param(caddy_below_a_prefix, id="caddy")],
 )
-async def test_it_works_below_a_path_prefix(
+async def test_from_the_sign_in_to_the_audit_log_below_a_path_prefix(
     reader: Reader, tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await furnish(reader.world)
+    page = reader.page
     async with start(tmp_path, reader.world.running.port or 0, monkeypatch) as url:
-        await reader.open(base=f"{url}/sessions/", token=None)
-        await expect(reader.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await reader.open(base=f"{url}/sessions/")
+        await page.get_by_role("link", name="alice@example.com").click()
+        await expect(page.get_by_role("figure")).to_be_visible()
+        await page.get_by_role("link", name="Fix the checkout").click()
+        await page.get_by_role("button", name="Next error").click()
+        await expect(reader.results.locator("[aria-current]")).to_contain_text("Error")
+        await page.get_by_role("button", name="Take it…").click()
+        dialog = page.get_by_role("dialog")
+        async with page.expect_download() as download:
+            await dialog.get_by_role("button", name="Download").click()
+        file = await download.value
+        assert Path(await file.path()).read_bytes() == (reader.world.root / "alice" / "a1.jsonl").read_bytes()
+        assert file.url.startswith(f"{url}/sessions/api/links/")
+        await dialog.get_by_role("button", name="Close").click()
+        await page.get_by_role("link", name="Who took what").click()
+        await expect(reader.results.get_by_role("row").filter(has_text="Took a session")).to_contain_text("success")
+        await page.get_by_role("link", name="The API behind this page").click()
+        await page.wait_for_url(f"{url}/sessions/docs")
+        (row,) = await reader.world.audit("session_download")
+        assert row["result"] == "success"

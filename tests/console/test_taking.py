@@ -68,7 +68,8 @@ async def test_ticked_sessions_of_several_users_come_as_an_archive_each(reader: 
     await reader.page.get_by_role("button", name="Take the 5 ticked…").click()
     dialog = reader.page.get_by_role("dialog")
     await expect(dialog).to_contain_text("5 files")
-    await dialog.get_by_role("button", name="Download").click()
+    await expect(dialog).to_contain_text("They come as 2 archives: each has sessions of one user")
+    await dialog.get_by_role("button", name="Make links to 2 archives").click()
     await expect(dialog.get_by_role("link")).to_have_count(2)
     async with reader.page.expect_download() as download:
         await dialog.get_by_role("link", name="u-2").click()

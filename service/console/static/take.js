@@ -4,7 +4,7 @@ import { changed } from "./address.js";
 import { apiPath, ask, Problem, send } from "./api.js";
 import { foreign, h } from "./dom.js";
 import { choice } from "./fields.js";
-import { counted, moment, size } from "./format.js";
+import { counted, moment, number, size } from "./format.js";
 import { problemPanel } from "./problem.js";
 
 /** @typedef {import("./api.js").Session} Session */
@@ -101,12 +101,18 @@ class TakeDialog {
     this.manifest = h("input", { id: "manifest", type: "checkbox" });
     this.manifest.checked = true;
     this.manifest.disabled = take.downloads.every(({ manifest }) => manifest === "always");
-    this.start = h("button", { type: "submit", class: "primary" }, "Download");
+    const several = take.downloads.length > 1 && number(take.downloads.length);
+    this.start = h(
+      "button",
+      { type: "submit", class: "primary" },
+      several ? `Make links to ${several} archives` : "Download",
+    );
     this.element = h(
       "dialog",
       { "aria-labelledby": "take-title", close: () => this.leave() },
       h("h2", { id: "take-title" }, foreign(take.title)),
       this.amount,
+      several && h("p", {}, `They come as ${several} archives: each has sessions of one user, ${MOST_NAMED} at most.`),
       h("form", { submit: (event) => this.submit(event) }, this.choices(), this.buttons()),
       this.outcome,
     );
@@ -163,7 +169,7 @@ class TakeDialog {
       const links = await Promise.all(this.take.downloads.map((download) => this.link(download)));
       const single = links.length === 1;
       this.outcome.replaceChildren(
-        h("p", { role: "status" }, single ? "The browser downloads it now." : "One archive for each user:"),
+        h("p", { role: "status" }, single ? "The browser downloads it now." : "Click each to download it:"),
         h(
           "ul",
           {},
