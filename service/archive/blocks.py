@@ -12,7 +12,7 @@ from functools import partial
 from service.archive.codec import BLOCK, crc32, crc32_joined
 from service.archive.figures import Tally
 from service.archive.members import Changed, Member, Opener
-from service.archive.plan import Listed
+from service.archive.plan import Listed, key_of
 from service.archive.prefetch import Prefetch
 from service.archive.remembered import Remembered
 from service.pools import Pool
@@ -75,7 +75,7 @@ class Blocks:
         begin: int = 0,
     ) -> None:
         """`rows` of the opener's plan ascend; the first file is read from byte `begin`, a multiple of BLOCK. Figures
-        are put into `remembered`, if given.
+        are put into `remembered`, if given; measuring (a strict opener) goes on where the first file was left.
 
         The pool may be shared. At most `pool.threads` + EXTRA_JOBS of these jobs are submitted and not taken yet, so
         memory is bounded and every archive gets its turn.
@@ -85,13 +85,14 @@ class Blocks:
         self._codec = opener.plan.codec
         self._pool = pool
         self._remembered = remembered
-        self._begin = begin
         self._hashed = opener.plan.origin is not None
         self._crc_first = self._codec.needs_crc and not opener.strict  # otherwise it is known before
         self._depth = pool.threads + EXTRA_JOBS
         self._open: set[OpenFile] = set()
         self._folder = 0
-        self._tally: Tally | None = None
+        self._tallied = b""  # the key of the member whose blocks are in the tally
+        self._tally = self._unfinished()
+        self._begin = self._tally.size if self._tally else begin
         self._stopped = False
         self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)
 
@@ -113,6 +114,8 @@ class Blocks:
 
     def close(self) -> None:
         self._prefetch.close()
+        if self._tally is not None and self._remembered is not None:
+            self._remembered.put_unfinished(self._tallied, self._tally)
         for file in list(self._open):
             self._close(file)
         self._opener.close()
@@ -131,15 +134,24 @@ class Blocks:
             self._folder = member.folder
         return result
 
+    def _unfinished(self) -> Tally | None:
+        """The figures of the first blocks of the first file, if an archive or a measurement was left in it."""
+        if self._remembered is None or not self._opener.strict or not self._rows:
+            return None
+        (listed,) = self._opener.plan.rows(self._rows[:1])
+        self._tallied = key_of(listed.identity, listed.size, listed.mtime_ns, self._opener.plan.dialect)
+        return self._remembered.take_unfinished(self._tallied, hashed=self._hashed)
+
     def _add_to_tally(self, block: Block, remembered: Remembered) -> None:
         """Add a block of a big file; its blocks arrive in order."""
         if block.is_first:
             self._tally = Tally(self._hashed)
         if self._tally is not None:
+            self._tallied = block.member.key
             self._tally.add(block.text, block.crc, len(block.data), block.data_crc)
             if block.is_last:
-                self._finish(block, self._tally, remembered)
-                self._tally = None
+                finished, self._tally = self._tally, None
+                self._finish(block, finished, remembered)
 
     def _finish(self, block: Block, tally: Tally, remembered: Remembered) -> None:
         """Remember the figures of a member. A strict opener raises Changed if the file has changed since it was listed:

@@ -20,18 +20,24 @@ HAS_SHA256, CHANGED = 1, 2
 class Tally:
     """Accumulates figures: `add` a member's blocks in order, then call `figures`."""
 
-    __slots__ = ("_blocks", "_crc", "_digest", "_packed")
+    __slots__ = ("_blocks", "_crc", "_digest", "_packed", "size")
 
     def __init__(self, hashed: bool) -> None:
         """With `hashed`, the figures have the text's SHA-256."""
+        self.size = 0  # bytes of text so far
         self._crc = 0
         self._packed = 0
         self._blocks = bytearray()
         self._digest = hashlib.sha256() if hashed else None
 
+    @property
+    def hashed(self) -> bool:
+        return self._digest is not None
+
     def add(self, text: bytes, crc: int, packed: int, packed_crc: int) -> None:
         """`crc` is that of `text`, `packed` its compressed size, `packed_crc` the checksum of the compressed bytes."""
         self._crc = crc32_joined(self._crc, crc, len(text)) if self._blocks else crc
+        self.size += len(text)
         self._packed += packed
         self._blocks += BLOCK_FIGURES.pack(packed, packed_crc)
         if self._digest is not None:

@@ -3,12 +3,16 @@
 Correctness never depends on it: missing figures are measured again, and wrong ones break the transfer.
 """
 
+import threading
 from collections.abc import Iterable, Mapping
 
 from cachetools import LRUCache
 
+from service.archive.figures import Tally
+
 MOST = 250_000  # members in a generation: some 50 MB
 MOST_WRONG = 10_000  # keys whose figures were wrong
+MOST_UNFINISHED = 100  # large members that an export or a measurement left in the middle: 0.8 MB for each 100 GB
 
 
 class Remembered:
@@ -24,6 +28,8 @@ class Remembered:
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         self._wrong: LRUCache[bytes, bool] = LRUCache(MOST_WRONG)
+        self._unfinished: LRUCache[bytes, Tally] = LRUCache(MOST_UNFINISHED)
+        self._lock = threading.Lock()  # of the unfinished
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -48,6 +54,17 @@ class Remembered:
         keys = list(keys)
         found = list(map(self._young.get, keys))
         return [self.get(key) for key in keys] if self._old and None in found else found
+
+    def put_unfinished(self, key: bytes, tally: Tally) -> None:
+        """Keep the figures of the first blocks of a member that was left in the middle."""
+        with self._lock:
+            self._unfinished[key] = tally
+
+    def take_unfinished(self, key: bytes, *, hashed: bool) -> Tally | None:
+        """Such figures, to be continued by the caller; with `hashed`, only those with the SHA-256."""
+        with self._lock:
+            tally = self._unfinished.pop(key, None)
+        return tally if tally and (tally.hashed or not hashed) else None
 
     def forget(self, key: bytes) -> None:
         """Drop wrong figures. Saved figures of the key are ignored too, until the member is made again."""

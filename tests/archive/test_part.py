@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from random import Random
 
 import pytest
@@ -112,6 +113,24 @@ def test_sizing_makes_all_known_and_only_what_is_not(pool: Pool, compression: Co
     assert [next(sample.plan.names()).endswith(name) for name in read] == [True]
     layout = sample.layout()
     assert sample.part(layout, range(layout.size), pool) == whole
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_measuring_goes_on_within_the_file_in_which_an_export_broke_off(pool: Pool, compression: Compression) -> None:
+    files = MemoryFiles({"a.jsonl": random.Random(1).randbytes(40 * BLOCK + 5)})
+    plan, remembered, sources = plan_of(files.listing(), compression), Remembered(), {"": source_of(files.open)}
+    with closing(Archive(plan, sources, pool, remembered).chunks()) as broken:
+        assert sum(len(next(broken)) for _ in range(20)) < 30 * BLOCK
+    files.record.clear()
+    stopped = Sizing(plan, sources, pool, remembered)
+    stopped.stop()
+    stopped.run()
+    Sizing(plan, sources, pool, remembered).run()
+    assert "read a.jsonl 0" not in files.record
+    layout = Layout(plan, [found for found in remembered.all_of(plan.keys()) if found])
+    whole = b"".join(Archive(plan, sources, pool, Remembered()).chunks())
+    assert layout.size == len(whole)
+    assert b"".join(Part(layout, range(layout.size), sources, pool, remembered).chunks()) == whole
 
 
 def test_at_most_one_block_is_made_to_be_thrown_away(pool: Pool) -> None:

@@ -1,7 +1,9 @@
 """Exports that broke off, resumed by the programs that people resume with: each ends with the bytes of the whole."""
 
 import asyncio
+import os
 import shutil
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -133,6 +135,56 @@ async def test_killed_at_50_random_places_it_ends_with_the_bytes_of_the_whole(
             target.with_name(f"{target.name}.aria2").unlink(missing_ok=True)
     assert await client(pinned, target) == 0
     assert target.read_bytes() == whole.body
+
+
+@needs_nginx
+async def test_an_archive_above_4_gib_is_resumed_though_its_length_was_not_known(
+    service: World, tmp_path: Path
+) -> None:
+    """Most of the file that a client resumes is a hole: the archive's bytes there are those of a sparse session."""
+    with service.file("a.jsonl").open("wb") as sparse:
+        sparse.truncate(4_400_000_000)
+    service.file("z.jsonl", b"behind 4 GiB\n")
+    begin, pinned = await _broken_off(service, f"{EXPORT}?compression=store", 50_000_000)
+    ends = []
+    async with nginx(tmp_path, service.running.port or 0) as proxy:
+        for client, base in ((curl, service.url("/").rstrip("/")), (wget, proxy), (aria2, proxy)):
+            target = tmp_path / f"{client.__name__}.zip"
+            target.write_bytes(begin)
+            os.truncate(target, 4_390_000_000)
+            assert await client(base + pinned, target) == 0
+            with target.open("rb") as file, zipfile.ZipFile(file) as archive:
+                assert [info.file_size for info in archive.infolist()] == [4_400_000_000, 13]
+                assert archive.read("z.jsonl") == b"behind 4 GiB\n"
+                file.seek(4_390_000_000)
+                ends.append(file.read())
+    assert ends[0] == ends[1] == ends[2]
+
+
+@needs_nginx
+async def test_an_archive_of_100_000_files_is_resumed_though_its_length_was_not_known(
+    service: World, tmp_path: Path
+) -> None:
+    for number in range(100_000):
+        service.file(f"{number:06d}.jsonl", b'{"n": %d}\n' % number)
+    begin, pinned = await _broken_off(service, EXPORT, 5_000_000)
+    target, resumed = tmp_path / "export.zip", []
+    async with nginx(tmp_path, service.running.port or 0) as proxy:
+        for client, base in ((curl, service.url("/").rstrip("/")), (wget, proxy), (aria2, proxy)):
+            target.write_bytes(begin)
+            assert await client(base + pinned, target) == 0
+            resumed.append(target.read_bytes())
+    whole = (await service.get(pinned)).body
+    assert [archive == whole for archive in resumed] == [True] * 3
+
+
+async def _broken_off(service: World, path: str, size: int) -> tuple[bytes, str]:
+    """The first bytes of an export whose client disconnects then, and the path that pins its plan."""
+    async with service.request(path) as response:
+        assert "Content-Length" not in response.headers
+        begin = await response.content.readexactly(size)
+        response.close()
+        return begin, response.headers["Content-Location"]
 
 
 async def _killed(client: Client, url: str, target: Path, seconds: float) -> None:
