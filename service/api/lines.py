@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api.parts import AUDIT, FILES_POOL
 from service.api.session_file import open_session_file
 from service.catalog.actions import SESSION_VIEW
-from service.http.query import Query, WholeNumber
+from service.http.query import Flag, Query, WholeNumber
 from service.sessions.line_pages import PageLine, json_value, read_page
 from service.store import OpenFile
 from service.transfers.events import event_of
@@ -17,10 +17,11 @@ from service.transfers.record import Entry
 
 
 class LinesQuery(Query):
-    """At most `limit` lines from the byte `from` on."""
+    """At most `limit` lines from the byte `from` on; with `errors`, only those that report a failed tool call."""
 
     start: WholeNumber = Field(0, ge=0, lt=2**63, alias="from")
     limit: WholeNumber = Field(100, ge=1, le=200)
+    errors: Flag = False
 
 
 async def get_lines(request: web.Request) -> web.Response:
@@ -29,21 +30,23 @@ async def get_lines(request: web.Request) -> web.Response:
     async with open_session_file(request) as (sessions, file):
         pool = request.app[FILES_POOL]
         # To its end: the file must not be closed while the thread reads it.
-        body, content_bytes = await pool.run_to_end(_read, lambda _: None, file, query.start, query.limit)
+        body, content_bytes = await pool.run_to_end(_read, lambda _: None, file, query)
         params = {
             "username": sessions.username,
             "session_file": file.name,
             "from": query.start,
             "bytes": content_bytes,
         }
+        if query.errors:
+            params["errors"] = True
         entry = Entry(f"users/{sessions.user.id}/sessions/{file.name}", params)
     await request.app[AUDIT].write(event_of(request, SESSION_VIEW, entry))
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
-def _read(file: OpenFile, start: int, limit: int) -> tuple[bytes, int]:
+def _read(file: OpenFile, query: LinesQuery) -> tuple[bytes, int]:
     """The page as JSON, and how many bytes of the session are in it. Blocks."""
-    page = read_page(file, start, limit)
+    page = read_page(file, query.start, query.limit, errors=query.errors)
     lines = b", ".join(map(_line, page.lines))
     return b'{"lines": [%s], "next": %s, "size": %d}' % (lines, _json(page.next), page.size), page.content_bytes
 

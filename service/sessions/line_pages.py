@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from service.sessions.lines import UNDECODABLE, replace_lone_surrogates
+from service.sessions.lines import UNDECODABLE, decode_line, replace_lone_surrogates
 from service.store import OpenFile
 
 BLOCK = 256 * 1024  # bytes read at once
@@ -46,14 +46,17 @@ class LinePage:
         return sum(len(line.content) for line in self.lines)
 
 
-def read_page(file: OpenFile, start: int, limit: int) -> LinePage:
-    """At most `limit` lines from the first one that begins at `start` or later. Raises Truncated or Unreadable."""
+def read_page(file: OpenFile, start: int, limit: int, *, errors: bool = False) -> LinePage:
+    """At most `limit` lines from the first one that begins at `start` or later; with `errors`, of those that report a
+    failed tool call. Raises Truncated or Unreadable."""
     lines = _Lines(file, min(max(start - 1, 0), file.size))
     if start:
         lines.skip()  # to the end of the line that contains the previous byte; a whole line begins there
     page: list[PageLine] = []
     room = MAX_PAGE
     while len(page) < limit and (line := lines.read()):
+        if errors and not _reports_error(line.content):
+            continue
         room -= len(line.content)
         if room < 0:
             return LinePage(page, line.offset, file.size)
@@ -71,6 +74,13 @@ def json_value(line: PageLine) -> bytes | None:
         return None
     brackets = content.count(b"[") + content.count(b"{")
     return content if brackets <= MAX_DEPTH or not _is_deeper(values, MAX_DEPTH) else None
+
+
+def _reports_error(content: bytes) -> bool:
+    if b"is_error" not in content:  # no agent writes this key with escapes, and most lines need no decoding
+        return False
+    line = decode_line(content)
+    return line is not None and line.reports_error
 
 
 class _Lines:

@@ -73,6 +73,12 @@ class Line(Struct, gc=False):
         return content if isinstance(content, list) else ()
 
     @property
+    def reports_error(self) -> bool:
+        """Whether it says of a tool call that it failed."""
+        is_failed = self.type == "tool_use_result" and self.is_error
+        return bool(is_failed) or any(block.type == "tool_result" and block.is_error for block in self.blocks)
+
+    @property
     def has_result(self) -> bool:
         """Whether a tool's result is part of it."""
         beside = bytes(memoryview(self.tool_use_result)[:5])

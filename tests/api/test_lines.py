@@ -47,7 +47,18 @@ async def test_from_and_limit_choose_the_page(service: World) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "from=-1", "from=1_0", "from=1e3", f"from={2**63}", "from=0&from=0", "limit="],
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "from=-1",
+        "from=1_0",
+        "from=1e3",
+        f"from={2**63}",
+        "from=0&from=0",
+        "limit=",
+        "errors=1",
+    ],
 )
 async def test_anything_else_is_a_422(service: World, query: str) -> None:
     service.file("a.jsonl")
@@ -115,6 +126,23 @@ async def test_reading_is_audited_before_a_line_is_sent(service: World) -> None:
     )  # fmt: skip
     assert json.loads(row["params"]) == {"username": "alice", "session_file": "a.jsonl", "from": 1, "bytes": 8}
     assert row["correlation_id"] == answer.headers["X-Request-ID"]
+
+
+async def test_only_lines_with_errors_are_given_and_the_audit_row_says_so(service: World) -> None:
+    failed = b'{"message": {"content": [{"type": "tool_result", "is_error": true}]}}\n'
+    service.file("a.jsonl", b'{"n": 1}\n' * 1000 + failed + b'{"n": 2}\n')
+    page = await read(service, "?errors=true")
+    assert ([line["offset"] for line in page["lines"]], page["next"]) == ([9000], None)
+    assert len((await read(service, "?errors=false"))["lines"]) == 100
+    first, second = [json.loads(row["params"]) for row in await service.audit()]
+    assert first == {
+        "username": "alice",
+        "session_file": "a.jsonl",
+        "from": 0,
+        "bytes": len(failed) - 1,
+        "errors": True,
+    }
+    assert "errors" not in second
 
 
 async def test_no_row_no_lines(service: World) -> None:

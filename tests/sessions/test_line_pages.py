@@ -104,6 +104,27 @@ def test_a_page_reads_nothing_before_it_and_little_after_it() -> None:
     assert record == [f"read a.jsonl {9 * 500_000 - 1}"]
 
 
+FAILED = b'{"message": {"content": [{"type": "tool_result", "is_error": true}]}}'
+FAILED_TOO = b'{"type": "tool_use_result", "is_error": true}'
+NOT_FAILED = [b"{}", b"is_error", b'{"is_error": true}', FAILED.replace(b"true", b"false"),
+              FAILED.replace(b"true", b"1"), FAILED.replace(b"tool_result", b"text")]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([FAILED, FAILED_TOO, *NOT_FAILED]), max_size=40), st.integers(1, 3))
+def test_pages_of_errors_are_all_lines_that_report_one(lines: list[bytes], limit: int) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    found: list[PageLine] = []
+    with patch.multiple(line_pages, BLOCK=64, MAX_READ=300):
+        start: int | None = 0
+        while start is not None:
+            one = read_page(MemoryFile("a.jsonl", data, []), start, limit, errors=True)  # type: ignore[arg-type]
+            assert len(one.lines) <= limit
+            found += one.lines
+            start = one.next
+    assert [line.content for line in found] == [line for line in lines if line in (FAILED, FAILED_TOO)]
+    assert all(data[line.offset :].startswith(line.content) for line in found)
+
+
 VALUES = [b"{}", b"[]", b"1", b"null", b'"a"', b" true \r", b'{"a": [1, {"b": "\xc3\xa4"}]}', b'{"a": 1, "a": 2}',
           b'{"cut in an emoji": "\\ud83d"}', b"123456789012345678901234567890", b"[" * 190 + b"]" * 190]  # fmt: skip
 OTHERS = [b"", b"{", b"nul", b"NaN", b"Infinity", b"-Infinity", b'{"a": NaN}', b"1e400", b"9" * 5000,

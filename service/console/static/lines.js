@@ -5,6 +5,7 @@ import { apiPath, ask } from "./api.js";
 /** @typedef {import("./api.js").Line} Line */
 /** @typedef {import("./api.js").Lines} Lines */
 
+export const ERRORS = { errors: "true" };
 const WINDOW = 256 * 1024; // bytes read to find the lines before an offset
 
 export class SessionLines {
@@ -18,10 +19,11 @@ export class SessionLines {
    * @param {number} from
    * @param {number} limit at most 200
    * @param {AbortSignal} signal
+   * @param {Record<string, string>} [only] `ERRORS` for only the lines with errors
    * @returns {Promise<Lines>}
    */
-  after(from, limit, signal) {
-    return ask(this.path, { from: String(from), limit: String(limit) }, { signal });
+  after(from, limit, signal, only = {}) {
+    return ask(this.path, { from: String(from), limit: String(limit), ...only }, { signal });
   }
 
   /**
@@ -44,12 +46,13 @@ export class SessionLines {
    * @param {number} begin
    * @param {number} end
    * @param {AbortSignal} signal
+   * @param {Record<string, string>} [only] as for `after`
    */
-  async between(begin, end, signal) {
+  async between(begin, end, signal, only = {}) {
     /** @type {Line[]} */
     const found = [];
     for (let from = /** @type {number | null} */ (begin); from !== null && from < end; ) {
-      const page = await this.after(from, 200, signal);
+      const page = await this.after(from, 200, signal, only);
       found.push(...page.lines.filter((line) => line.offset < end));
       from = page.next;
     }

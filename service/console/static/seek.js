@@ -1,11 +1,12 @@
 // Finding a place in a session without reading all of it: the next and previous error, and a time.
 
-import { errorsOf, timeOf } from "./transcript.js";
+import { ERRORS } from "./lines.js";
+import { timeOf } from "./transcript.js";
 
 /** @typedef {import("./lines.js").SessionLines} SessionLines */
 /** @typedef {(bytesRead: number) => void} Progress */
 
-const STEP = 1024 * 1024; // bytes that are read at once on the way back
+const STEP = 1024 * 1024; // bytes that are searched first on the way back
 const CLOSE = 256 * 1024; // bytes from which on a search by halves reads on instead
 
 /**
@@ -17,9 +18,8 @@ const CLOSE = 256 * 1024; // bytes from which on a search by halves reads on ins
  */
 export async function nextError(lines, from, progress, signal) {
   for (let at = /** @type {number | null} */ (from); at !== null; ) {
-    const page = await lines.after(at, 200, signal);
-    const found = page.lines.find(hasError);
-    if (found) return found.offset;
+    const page = await lines.after(at, 1, signal, ERRORS);
+    if (page.lines.length > 0) return page.lines[0].offset;
     at = page.next;
     progress((at ?? page.size) - from);
   }
@@ -34,9 +34,11 @@ export async function nextError(lines, from, progress, signal) {
  * @param {AbortSignal} signal
  */
 export async function previousError(lines, before, progress, signal) {
-  for (let end = before; end > 0; end = Math.max(end - STEP, 0)) {
-    const found = (await lines.between(Math.max(end - STEP, 0), end, signal)).filter(hasError).pop();
+  for (let end = before, step = STEP; end > 0; step *= 8) {
+    const begin = Math.max(end - step, 0);
+    const found = (await lines.between(begin, end, signal, ERRORS)).pop();
     if (found) return found.offset;
+    end = begin;
     progress(before - end);
   }
   return null;
@@ -66,9 +68,4 @@ export async function findTime(lines, time, size, signal) {
     at = page.next;
   }
   return null;
-}
-
-/** @param {import("./api.js").Line} line */
-function hasError(line) {
-  return errorsOf(line.value) > 0;
 }
