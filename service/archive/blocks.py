@@ -16,7 +16,7 @@ from service.archive.plan import Listed, key_of
 from service.archive.prefetch import Prefetch
 from service.archive.remembered import Remembered
 from service.pools import Pool
-from service.store import OpenFile, Read, Skipped
+from service.store import OpenFile, Skipped
 
 BATCH_FILES = 256
 BATCH_FOLDERS = 4  # whose directories a batch holds open
@@ -80,6 +80,7 @@ class Blocks:
         The pool may be shared. At most `pool.threads` + EXTRA_JOBS of these jobs are submitted and not taken yet, so
         memory is bounded and every archive gets its turn.
         """
+        opener.will_read(rows, begin)
         self._opener = opener
         self._rows = rows
         self._codec = opener.plan.codec
@@ -200,7 +201,7 @@ class Blocks:
         return results
 
     def _small_file(self, listed: Listed, most: int) -> Result:
-        member = self._opener.open(listed, partial(self._reads, listed.folder))
+        member = self._opener.open(listed)
         if isinstance(member, Skipped):
             return member
         if member.size > most:
@@ -244,15 +245,12 @@ class Blocks:
             yield self._block(member, offset)
 
     def _opened(self, listed: Listed) -> Member | Skipped:
-        member = self._opener.open(listed, partial(self._reads, listed.folder))
+        member = self._opener.open(listed)
         if isinstance(member, Member):
             self._open.add(member.file)
             if self._crc_first:
                 member.crc = self._checksum(member)
         return member
-
-    def _reads(self, folder: int) -> Iterator[Read]:
-        return self._opener.plan.reads(self._rows, folder, self._begin)
 
     def _checksum(self, member: Member) -> int:
         """The checksum of the whole file. It is in the header before the data, so the file is read twice."""

@@ -2,11 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from service.archive.plan import Listed, Plan, is_recent, key_of
-from service.store import OpenFile, Read, Skipped, StoreError, StoreUnavailable, UserFiles
+from service.store import (
+    Announced,
+    OpenFile,
+    Prefetched,
+    Read,
+    Skipped,
+    StoreError,
+    StoreUnavailable,
+    UserFiles,
+)
 
 
 class Changed(StoreError):
@@ -19,7 +30,7 @@ class Changed(StoreError):
 
 
 class Source:
-    """The files of one folder. Its directories are opened together with its first file, in any thread."""
+    """The files of one folder. Its directories are opened when they are first needed, in any thread."""
 
     __slots__ = ("_files", "_lock", "_open_files")
 
@@ -28,16 +39,15 @@ class Source:
         self._files: UserFiles | None = None
         self._lock = threading.Lock()
 
-    def open(self, name: str, reads: Callable[[], Iterator[Read]]) -> OpenFile:
-        """`reads` returns all upcoming reads of the folder; see `UserFiles.prefetch`."""
+    def files(self) -> UserFiles:
+        """The same until `close`. Raises StoreUnavailable."""
         with self._lock:
             if self._files is None:
                 self._files = self._open_files()
-                self._files.prefetch(reads())
-        return self._files.open(name)
+            return self._files
 
     def close(self) -> None:
-        """Close the directories; `open` opens them again. No thread may be in `open`."""
+        """Close the directories; `files` opens them again. No thread may use the files."""
         if self._files is not None:
             self._files.close()
             self._files = None
@@ -81,14 +91,21 @@ class Opener:
         self.plan = plan
         self._sources = sources
         self.strict = strict
+        self._reads: Iterator[Read] | None = None  # until they are announced
+        self._prefetched: Prefetched | None = None
+        self._lock = threading.Lock()
 
-    def open(self, listed: Listed, reads: Callable[[], Iterator[Read]]) -> Member | Skipped:
-        """See `Source.open` for `reads`. Raises StoreUnavailable, and Changed."""
+    def will_read(self, rows: Sequence[int], begin: int) -> None:
+        """Which rows will be opened, the first of them to be read from byte `begin`. Call it before `open`."""
+        self._reads = self.plan.reads(rows, begin)
+
+    def open(self, listed: Listed) -> Member | Skipped:
+        """Raises StoreUnavailable, and Changed."""
         path = self.plan.folders[listed.folder].path
         name = path + listed.name
         key = key_of(listed.identity, listed.size, listed.mtime_ns, self.plan.dialect)
         try:
-            file = self._sources[path].open(listed.name, reads)
+            file = self._open(listed)
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -104,9 +121,27 @@ class Opener:
         return Member(name, listed.folder, file, file.size, file.mtime_ns, key, False, listed.row)
 
     def close_folder(self, folder: int) -> None:
-        self._sources[self.plan.folders[folder].path].close()
+        self._source(folder).close()
 
     def close(self) -> None:
         """Close the directories of all folders."""
+        if self._prefetched:
+            self._prefetched.close()
         for source in self._sources.values():
             source.close()
+
+    def _open(self, listed: Listed) -> OpenFile:
+        files = self._source(listed.folder).files()
+        with self._lock:
+            if self._reads is not None:
+                self._prefetched = files.prefetch(self._with_files(self._reads))
+                self._reads = None
+        return files.open(listed.name, Announced(self._prefetched, listed.folder) if self._prefetched else None)
+
+    def _with_files(self, reads: Iterator[Read]) -> Iterator[tuple[UserFiles, Read]]:
+        for folder, of_folder in groupby(reads, attrgetter("folder")):
+            files = self._source(folder).files()
+            yield from ((files, read) for read in of_folder)
+
+    def _source(self, folder: int) -> Source:
+        return self._sources[self.plan.folders[folder].path]

@@ -6,7 +6,7 @@ it. Two archives of the same plan are the same bytes, so its digest is a strong 
 
 import hashlib
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -136,14 +136,12 @@ class Plan:
                 row, folder, listing.names[at], listing.sizes[at], listing.mtimes_ns[at], listing.identities[at]
             )
 
-    def reads(self, rows: Sequence[int], folder: int, begin: int) -> Iterator[Read]:
-        """The reads that the blocks of these rows make in the folder. The first row is read from byte `begin`."""
-        end = self._ends[folder]
-        start = end - len(self.folders[folder].listing.names)
-        for listed in self.rows(rows[bisect_left(rows, start) : bisect_left(rows, end)]):
-            first = begin if listed.row == rows[0] else 0
-            for offset in range(first, max(listed.size, 1), BLOCK):
-                yield Read(listed.name, offset, min(BLOCK, listed.size - offset), listed.identity)
+    def reads(self, rows: Iterable[int], begin: int) -> Iterator[Read]:
+        """The reads that the blocks of these rows make. The first row is read from byte `begin`."""
+        for _, folder, name, size, _, identity in self.rows(rows):
+            for offset in range(begin, max(size, 1), BLOCK):
+                yield Read(folder, name, offset, min(BLOCK, size - offset), identity)
+            begin = 0
 
     def keys(self) -> Iterator[bytes]:
         """The key of the figures of each row; see `key_of`."""

@@ -67,8 +67,8 @@ class Folders:
         """The names of all directories. Blocks. Raises StoreUnavailable."""
         return self._store.directories()
 
-    def list_all(self, users: Sequence[User]) -> Sequence[Listing]:
-        """List the files of each of these users. Blocks. Raises StoreUnavailable."""
+    def list_all(self, users: Sequence[User]) -> Iterator[Listing]:
+        """List the files of each of these users; see `SessionStore.list_all`. Blocks. Raises StoreUnavailable."""
         return self._store.list_all([self.names(user) for user in users])
 
 

@@ -196,9 +196,11 @@ class Indexer:
     def _changed(self, users: Sequence[User], pause: Callable[[], None], *, facts: bool = True) -> list[User]:
         """The users with files that, by a new listing, have no row yet or were not read yet. Runs in a thread."""
         changed = []
+        listings = self._folders.list_all(users)
         for user in users:
             pause()
-            state, listing = self._list_with_state(user)
+            state = self._folders.state(user)  # first: a change during the listing must make the state outdated
+            listing = next(listings)
             tracked = self._tracked.get(user.id)
             if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
                 changed.append(user)

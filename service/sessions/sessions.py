@@ -135,11 +135,14 @@ class Sessions:
     async def _selected_of(self, users: Sequence[User], selection: Selection) -> Iterable[tuple[User, Listing]]:
         """The listings of the selected files of these users, who are few enough to keep all names in memory."""
         if not selection.needs_facts:
-            return zip(users, await self._pool.run(self._folders.list_all, users), strict=True)
+            return zip(users, await self._list_all(users), strict=True)
         names = await self._search.selected_files(replace(selection, user_ids=tuple(user.id for user in users)))
         users = [user for user in users if user.id in names]
-        listings = await self._pool.run(self._folders.list_all, users)
+        listings = await self._list_all(users)
         return [(user, listing.narrowed(names[user.id])) for user, listing in zip(users, listings, strict=True)]
+
+    async def _list_all(self, users: Sequence[User]) -> list[Listing]:
+        return await self._pool.run(lambda: list(self._folders.list_all(users)))
 
 
 class UserSessions:

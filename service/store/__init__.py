@@ -9,11 +9,13 @@ This room raises no other errors than those below.
 
 from service.store.files import (
     SESSION_FILE,
+    Announced,
     InvalidName,
     Listing,
     NotFound,
     NotRegular,
     OpenFile,
+    Prefetched,
     Read,
     Replaced,
     SessionFile,
@@ -33,6 +35,7 @@ from service.store.root import BucketRoot
 
 __all__ = [
     "SESSION_FILE",
+    "Announced",
     "BucketRoot",
     "InvalidName",
     "Listing",
@@ -40,6 +43,7 @@ __all__ = [
     "NotFound",
     "NotRegular",
     "OpenFile",
+    "Prefetched",
     "Read",
     "Replaced",
     "SessionFile",

@@ -137,12 +137,34 @@ class Listing:
 
 
 class Read(NamedTuple):
-    """An announced read: `size` bytes from `offset` of the version with this identity."""
+    """An announced read: `size` bytes from `offset` of the version with this identity. `folder` is the number of its
+    user among those whose files one reader reads."""
 
+    folder: int
     name: str
     offset: int
     size: int
     identity: bytes
+
+
+class Prefetched(Protocol):
+    """The announced reads of one reader."""
+
+    def take(self, folder: int, name: str, offset: int) -> object | None:
+        """The result of a read, or None if the caller has to read it. Raises what the read raised."""
+
+    def drop(self, folder: int, name: str) -> None:
+        """No more reads of the file will be taken."""
+
+    def close(self) -> None:
+        """Begin no more reads; does not wait for those in flight."""
+
+
+class Announced(NamedTuple):
+    """A reader's announced reads, and the number among them of the user whose file is opened."""
+
+    reads: Prefetched
+    folder: int
 
 
 class OpenFile(Protocol):
@@ -192,13 +214,14 @@ class UserFiles(Protocol):
     def stat_file(self, name: str) -> SessionFile | None:
         """Size and modification time of one session file, or None if there is none of that name."""
 
-    def prefetch(self, reads: Iterator[Read]) -> None:
-        """Announce reads, sorted by name and offset, as `open` and `OpenFile.read_at` will make them.
+    def prefetch(self, reads: "Iterator[tuple[UserFiles, Read]]") -> "Prefetched | None":
+        """Announce all reads of one reader, each with the files of its user, sorted by folder, name and offset.
 
-        A store with latency begins them before they are needed. Other stores do not consume `reads`.
+        A store with latency begins them before they are needed. The caller passes the result to `open`, and closes it
+        before the files. Other stores return None, and do not consume `reads`.
         """
 
-    def open(self, name: str) -> OpenFile:
+    def open(self, name: str, announced: "Announced | None" = None) -> OpenFile:
         """Open one session file. Raises InvalidName, NotFound, NotRegular, Unreadable or StoreUnavailable."""
 
     def close(self) -> None:
@@ -214,8 +237,11 @@ class SessionStore(Protocol):
     def user_files(self, directories: tuple[str, ...]) -> UserFiles:
         """The files in these directories of the store, the first taking precedence. Raises StoreUnavailable."""
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
-        """The files of each user; a user is given as a tuple of directories. Raises StoreUnavailable."""
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
+        """The files of each user; a user is given as a tuple of directories. Raises StoreUnavailable.
+
+        A store with latency lists many at once. Other stores list each one when it is taken.
+        """
 
     def directories(self) -> list[str]:
         """The names of all directories, sorted, whether or not a user has them. Raises StoreUnavailable."""

@@ -23,6 +23,7 @@ from cachetools import LRUCache
 from service.pools import Pool
 from service.store.files import (
     SESSION_FILE,
+    Announced,
     InvalidName,
     Listing,
     NotFound,
@@ -32,6 +33,7 @@ from service.store.files import (
     Skipped,
     StoreError,
     StoreUnavailable,
+    UserFiles,
     printable,
 )
 from service.store.local_file import IDENTITY, LocalFile, open_regular, store_error
@@ -108,7 +110,7 @@ class LocalUserFiles:
                 return found
         return None
 
-    def open(self, name: str) -> LocalFile:
+    def open(self, name: str, announced: Announced | None = None) -> LocalFile:
         if not SESSION_FILE.fullmatch(name):
             raise InvalidName
         failure: StoreError = NotFound()
@@ -121,8 +123,8 @@ class LocalUserFiles:
                 failure = error
         raise failure
 
-    def prefetch(self, reads: Iterator[Read]) -> None:
-        pass  # the system reads ahead
+    def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> None:
+        """Returns None: the system reads ahead."""
 
     def close(self) -> None:
         _close_all(self._directories)
@@ -153,10 +155,11 @@ class LocalStore:
         finally:
             os.close(root)
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
         root = self._open_root()
         try:
-            return [self._list(directories, root) for directories in users]
+            for directories in users:
+                yield self._list(directories, root)
         finally:
             os.close(root)
 

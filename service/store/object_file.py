@@ -4,12 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, Union
+from typing import NamedTuple
 
 from service.pools import Pool
 from service.store.bucket import Bucket, Stat
-from service.store.files import StoreError
-from service.store.prefetch import Budget, Prefetch, Share
+from service.store.files import Announced, StoreError
+from service.store.prefetch import Budget, Share
 
 FIRST = 1024 * 1024  # bytes that are read on opening: small files need no other request
 CHUNK = 1024 * 1024  # bytes of a request of a single download; as many are in flight as one reader may hold
@@ -22,9 +22,6 @@ class Piece(NamedTuple):
 
     identity: bytes
     data: memoryview
-
-
-Announced: TypeAlias = Prefetch[Union["ObjectFile", Piece]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class ObjectFile:
         self._etag = stat.etag
         self._first = first
         self._tails: dict[int, bytes] = {}  # by the offset behind them
-        self.prefetch: Announced | None = None  # the reads of this file, if any were announced
+        self.announced: Announced | None = None
         self.name = name
         self.size = stat.size
         self.mtime_ns = stat.mtime_ns
@@ -93,15 +90,15 @@ class ObjectFile:
     def close(self) -> None:
         self._first = memoryview(b"")
         self._tails.clear()
-        if self.prefetch:
-            self.prefetch.drop(self.name)
+        if self.announced:
+            self.announced.reads.drop(self.announced.folder, self.name)
 
     def _prefetched(self, offset: int) -> memoryview | None:
         """The bytes of an announced read, unless it failed or was of another version."""
-        if self.prefetch is None:
+        if self.announced is None:
             return None
         try:
-            piece = self.prefetch.take(self.name, offset)
+            piece = self.announced.reads.take(self.announced.folder, self.name, offset)
         except StoreError:
             return None
         return piece.data if isinstance(piece, Piece) and piece.identity == self.identity else None

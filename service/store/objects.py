@@ -12,15 +12,18 @@ from service.pools import Pool
 from service.store.bucket import Bucket, Stat
 from service.store.files import (
     SESSION_FILE,
+    Announced,
     InvalidName,
     Listing,
     NotFound,
+    Prefetched,
     Read,
     SessionFile,
     Skipped,
+    UserFiles,
     printable,
 )
-from service.store.object_file import FIRST, Access, Announced, ObjectFile, Piece
+from service.store.object_file import FIRST, Access, ObjectFile, Piece
 from service.store.prefetch import Budget, Prefetch
 from service.store.root import BucketRoot
 
@@ -32,7 +35,6 @@ class ObjectUserFiles:
         """`prefixes` are those of the user's directories, each with its slash."""
         self._access = access
         self._prefixes = prefixes
-        self._prefetch: Announced | None = None
 
     @property
     def exists(self) -> bool:
@@ -51,29 +53,25 @@ class ObjectUserFiles:
         row = self._rows.get(name)
         return None if row is None else SessionFile(name, listing.sizes[row], listing.mtimes_ns[row])
 
-    def prefetch(self, reads: Iterator[Read]) -> None:
-        self.close()
-        self._prefetch = Prefetch(reads, self._run_read, self._access.pool.executor, self._access.budget)
+    def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> Prefetched:
+        return Prefetch(reads, _run_read, self._access.pool.executor, self._access.budget)
 
-    def open(self, name: str) -> ObjectFile:
+    def open(self, name: str, announced: Announced | None = None) -> ObjectFile:
         if not SESSION_FILE.fullmatch(name):
             raise InvalidName
-        prefetch = self._prefetch
         try:
-            file = prefetch.take(name, 0) if prefetch else None
+            file = announced.reads.take(announced.folder, name, 0) if announced else None
             if not isinstance(file, ObjectFile):
                 file = self._open(name, range(len(self._prefixes)))
         except BaseException:
-            if prefetch:
-                prefetch.drop(name)
+            if announced:
+                announced.reads.drop(announced.folder, name)
             raise
-        file.prefetch = prefetch
+        file.announced = announced
         return file
 
     def close(self) -> None:
-        if self._prefetch:
-            self._prefetch.close()
-            self._prefetch = None
+        """Nothing is open."""
 
     @cached_property
     def _listing(self) -> Listing:
@@ -116,7 +114,7 @@ class ObjectUserFiles:
             return ObjectFile(self._access, key, name, stat, _identity(number, stat), first)
         raise NotFound
 
-    def _run_read(self, read: Read) -> ObjectFile | Piece:
+    def run_read(self, read: Read) -> ObjectFile | Piece:
         """Run an announced read. The listing says which directory has the file, so no request is for a missing key."""
         number, _, etag = read.identity.decode().partition(":")
         if not read.offset:
@@ -140,9 +138,8 @@ class ObjectStore:
     def user_files(self, directories: tuple[str, ...]) -> ObjectUserFiles:
         return ObjectUserFiles(self._access, [f"{self._root.prefix}{name}/" for name in directories])
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> list[Listing]:
-        """Lists many users concurrently."""
-        return list(self._access.pool.executor.map(lambda names: self.user_files(names).list(), users))
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
+        return self._access.pool.executor.map(lambda names: self.user_files(names).list(), users)
 
     def directories(self) -> list[str]:
         prefix = self._root.prefix
@@ -159,6 +156,11 @@ class ObjectStore:
     def close(self) -> None:
         self._access.pool.close()
         self._access.bucket.close()
+
+
+def _run_read(files: UserFiles, read: Read) -> ObjectFile | Piece:
+    assert isinstance(files, ObjectUserFiles)  # noqa: S101 - a reader reads from one store
+    return files.run_read(read)
 
 
 def _identity(number: int, stat: Stat) -> bytes:

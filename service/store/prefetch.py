@@ -1,7 +1,7 @@
 """Prefetches reads from object storage, so that their latencies overlap.
 
-Each reader (an export of one user's files, or a single download) announces its reads in order. A limited number of them
-is in flight or waiting to be taken; their memory comes from a budget that all readers share.
+Each reader (an export, or a round of the index) announces its reads in order. A limited number of them is in flight or
+waiting to be taken; their memory comes from a budget that all readers share.
 """
 
 import threading
@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Generic, TypeVar
 
-from service.store.files import Read
+from service.store.files import Read, UserFiles
 
 T = TypeVar("T")
+Key = tuple[int, str]  # of a file: its folder and its name
 
 DEPTH = 512  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
 MOST_BYTES = 12 * 1024 * 1024  # of one reader
@@ -71,35 +72,43 @@ class Share:
 class Prefetch(Generic[T]):
     """Runs announced reads in an executor before they are needed. Any thread may take their results.
 
-    Reads are announced sorted by name and offset; they may be taken in another order, or not at all.
+    Reads are announced sorted by folder, name and offset; they may be taken in another order, or not at all.
     """
 
-    def __init__(self, reads: Iterator[Read], run: Callable[[Read], T], executor: Executor, budget: Budget) -> None:
+    def __init__(
+        self,
+        reads: Iterator[tuple[UserFiles, Read]],
+        run: Callable[[UserFiles, Read], T],
+        executor: Executor,
+        budget: Budget,
+    ) -> None:
+        """`reads` is consumed in whichever thread takes or drops, one at a time."""
         self._reads = reads
         self._run = run
         self._executor = executor
         self._share = Share(budget)
         self._lock = threading.Lock()
-        self._begun: dict[str, dict[int, tuple[Read, Future[T]]]] = {}
+        self._begun: dict[Key, dict[int, tuple[Read, Future[T]]]] = {}
         self._count = 0
-        self._next: Read | None = None
-        self._last = ("", -1)  # where the reads are that were begun or left out
-        self._left_out: set[tuple[str, int]] = set()  # beyond that: no longer needed
-        self._left_out_names: set[str] = set()
+        self._next: tuple[UserFiles, Read] | None = None
+        self._last: tuple[Key, int] = (-1, ""), -1  # where the reads are that were begun or left out
+        self._left_out: set[tuple[Key, int]] = set()  # beyond that: no longer needed
+        self._left_out_files: set[Key] = set()
         with self._lock:
             self._next = next(reads, None)
             self._begin()
 
-    def take(self, name: str, offset: int) -> T | None:
+    def take(self, folder: int, name: str, offset: int) -> T | None:
         """The result of the read, or None if the caller has to read it: it was not announced, or has not begun.
 
         Waits for a read that has begun. Raises what it raised.
         """
+        key = folder, name
         with self._lock:
-            found = self._begun.get(name, {}).pop(offset, None)
+            found = self._begun.get(key, {}).pop(offset, None)
             if found is None:
-                if (name, offset) > self._last:
-                    self._left_out.add((name, offset))
+                if (key, offset) > self._last:
+                    self._left_out.add((key, offset))
                 return None
         read, future = found
         # A read that still waits for a thread would make the caller wait for the reads of others.
@@ -109,14 +118,15 @@ class Prefetch(Generic[T]):
             self._begin()
         return result
 
-    def drop(self, name: str) -> None:
+    def drop(self, folder: int, name: str) -> None:
         """No more reads of the file will be taken."""
+        key = folder, name
         with self._lock:
-            for read, future in self._begun.pop(name, {}).values():
+            for read, future in self._begun.pop(key, {}).values():
                 future.cancel()
                 self._forget(read)
-            if (name,) >= self._last[:1]:
-                self._left_out_names.add(name)
+            if key >= self._last[0]:
+                self._left_out_files.add(key)
             self._begin()
 
     def close(self) -> None:
@@ -131,23 +141,24 @@ class Prefetch(Generic[T]):
 
     def _begin(self) -> None:
         while self._next is not None:
-            read = self._next
-            if not self._is_left_out(read):
+            files, read = self._next
+            key = read.folder, read.name
+            if not self._is_left_out(key, read.offset):
                 if self._count >= DEPTH or not self._share.take(read.size):
                     return
                 self._count += 1
-                future = self._executor.submit(self._run, read)
-                self._begun.setdefault(read.name, {})[read.offset] = read, future
-            self._last = read.name, read.offset
+                future = self._executor.submit(self._run, files, read)
+                self._begun.setdefault(key, {})[read.offset] = read, future
+            self._last = key, read.offset
             self._next = next(self._reads, None)
 
-    def _is_left_out(self, read: Read) -> bool:
-        if read.name > self._last[0]:
-            self._left_out_names.discard(self._last[0])
-        if (read.name, read.offset) in self._left_out:
-            self._left_out.remove((read.name, read.offset))
+    def _is_left_out(self, key: Key, offset: int) -> bool:
+        if key > self._last[0]:
+            self._left_out_files.discard(self._last[0])
+        if (key, offset) in self._left_out:
+            self._left_out.remove((key, offset))
             return True
-        return read.name in self._left_out_names
+        return key in self._left_out_files
 
     def _forget(self, read: Read) -> None:
         self._count -= 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from service.archive import Archive, Compression, Folder, Plan, Remembered, Source
 from service.pools import Pool
-from service.store import Listing, NotFound, OpenFile, Read, Truncated
+from service.store import Announced, Listing, NotFound, OpenFile, Read, Truncated, UserFiles
 
 MTIME = 1_760_000_000_000_000_000
 
@@ -102,9 +102,12 @@ class Doors:
     """A user's files, of which only `open` is used."""
 
     def __init__(self, open_file: Callable[[str], OpenFile]) -> None:
-        self.open = open_file
+        self._open_file = open_file
 
-    def prefetch(self, reads: Iterator[Read]) -> None:
+    def open(self, name: str, announced: Announced | None = None) -> OpenFile:
+        return self._open_file(name)
+
+    def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> None:
         """Nothing is read in advance, as in a local directory."""
 
     def close(self) -> None:

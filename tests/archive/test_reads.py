@@ -10,22 +10,22 @@ FILES = {"a": 0, "b": 5, "c": BLOCK, "d": 2 * BLOCK + 1}
 PLAN = Plan(
     (Folder("x/", listing_of(FILES)), Folder("y/", listing_of({"b": 7, "e": 1}))), Compression.FAST, b"dialect."
 )
-D = [("d", 0, BLOCK), ("d", BLOCK, BLOCK), ("d", 2 * BLOCK, 1)]
+D = [(0, "d", 0, BLOCK), (0, "d", BLOCK, BLOCK), (0, "d", 2 * BLOCK, 1)]
+C = [(0, "c", 0, BLOCK)]
+Y = [(1, "b", 0, 7), (1, "e", 0, 1)]
 
 
 @pytest.mark.parametrize(
-    ("rows", "folder", "begin", "expected"),
+    ("rows", "begin", "expected"),
     [
-        (range(6), 0, 0, [("a", 0, 0), ("b", 0, 5), ("c", 0, BLOCK), *D]),
-        (range(6), 1, 0, [("b", 0, 7), ("e", 0, 1)]),
-        ([1, 3, 5], 0, 0, [("b", 0, 5), *D]),
-        ([1, 3, 5], 1, 0, [("e", 0, 1)]),
-        (range(3, 5), 0, BLOCK, D[1:]),
-        (range(3, 5), 1, BLOCK, [("b", 0, 7)]),
-        (range(3), 1, 0, []),
+        (range(6), 0, [(0, "a", 0, 0), (0, "b", 0, 5), *C, *D, *Y]),
+        ([1, 3, 5], 0, [(0, "b", 0, 5), *D, Y[1]]),
+        (range(3, 5), BLOCK, [*D[1:], Y[0]]),
+        (range(3), 0, [(0, "a", 0, 0), (0, "b", 0, 5), *C]),
+        ([], 0, []),
     ],
 )
-def test_reads_of_a_folder(rows: list[int], folder: int, begin: int, expected: list[tuple[str, int, int]]) -> None:
-    found = list(PLAN.reads(rows, folder, begin))
-    assert [(read.name, read.offset, read.size) for read in found] == expected
+def test_reads_of_rows(rows: list[int], begin: int, expected: list[tuple[int, str, int, int]]) -> None:
+    found = list(PLAN.reads(rows, begin))
+    assert [read[:4] for read in found] == expected
     assert all(read.identity == read.name.encode() for read in found)

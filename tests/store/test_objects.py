@@ -11,7 +11,7 @@ import pytest
 
 from service.config import S3, Storage
 from service.pools import Pool
-from service.store import NotFound, Read, Replaced, SessionStore, StoreUnavailable, StoreUnusable, open_store
+from service.store import Announced, NotFound, Read, Replaced, SessionStore, StoreUnavailable, StoreUnusable, open_store
 from service.store.object_file import CHUNK
 from service.store.prefetch import MOST_BYTES
 from tests.bucket import MadeUp, StandIn, in_thread
@@ -159,13 +159,15 @@ def test_latencies_overlap_within_the_connections(stand_in: StandIn, store: Sess
     files = store.user_files(("alice",))
     listing = files.list()
     began = time.perf_counter()
-    files.prefetch(Read(name, 0, 3, b"0:") for name in listing.names)
+    reads = files.prefetch((files, Read(0, name, 0, 3, b"0:")) for name in listing.names)
+    assert reads is not None
     for number, name in enumerate(listing.names):
-        file = files.open(name)
+        file = files.open(name, Announced(reads, 0))
         assert file.read_at(0, file.size) == b"%d" % number
         file.close()
     assert stand_in.most_running == 16
     assert time.perf_counter() - began < 200 * 0.02 / 2
+    reads.close()
     files.close()
 
 

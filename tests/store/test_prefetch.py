@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.store import NotFound, Read
+from service.store import NotFound, Read, UserFiles
 from service.store.prefetch import DEPTH, LEAST_BYTES, MOST_BYTES, Budget, Prefetch
 
 MIB = 1024 * 1024
+FILES: UserFiles = None  # type: ignore[assignment]  # nothing looks at it
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def reads_of(count: int, size: int) -> Iterator[Read]:
-    return (Read(f"{number:06}", 0, size, b"1") for number in range(count))
+def reads_of(count: int, size: int) -> Iterator[tuple[UserFiles, Read]]:
+    return ((FILES, Read(0, f"{number:06}", 0, size, b"1")) for number in range(count))
 
 
 class Begun:
@@ -30,7 +31,7 @@ class Begun:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def run(self, read: Read) -> str:
+    def run(self, files: UserFiles, read: Read) -> str:
         self.names.append(read.name)
         return read.name
 
@@ -48,7 +49,7 @@ def test_so_much_is_read_in_advance(executor: ThreadPoolExecutor, size: int, exp
     prefetch = Prefetch(reads_of(2 * DEPTH, size), begun.run, executor, Budget(1024 * MIB))
     wait_for(begun, expected, executor)
     assert len(begun.names) == expected
-    assert prefetch.take("000000", 0) == "000000"
+    assert prefetch.take(0, "000000", 0) == "000000"
     wait_for(begun, expected + 1, executor)
     assert len(begun.names) == expected + 1
     prefetch.close()
@@ -65,7 +66,7 @@ def test_all_readers_share_one_budget_and_each_can_go_on(executor: ThreadPoolExe
     prefetches[0].close()
     for number in range(100):
         wait_for(begun[2], number + 1, executor)
-        assert prefetches[2].take(f"{number:06}", 0) == f"{number:06}"
+        assert prefetches[2].take(0, f"{number:06}", 0) == f"{number:06}"
     for prefetch in prefetches:
         prefetch.close()
     assert budget.take(MOST_BYTES + 4 * MIB)
@@ -77,39 +78,41 @@ def test_a_read_that_waits_for_a_thread_is_left_to_the_caller() -> None:
         executor.submit(held.wait)
         begun = Begun()
         prefetch = Prefetch(reads_of(3, 10), begun.run, executor, Budget(MIB))
-        assert prefetch.take("000000", 0) is None
+        assert prefetch.take(0, "000000", 0) is None
         held.set()
-        assert prefetch.take("000002", 0) in ("000002", None)
+        assert prefetch.take(0, "000002", 0) in ("000002", None)
         prefetch.close()
     assert "000000" not in begun.names
 
 
 def test_an_error_is_raised_where_the_read_is_taken(executor: ThreadPoolExecutor) -> None:
-    def fail(read: Read) -> str:
+    def fail(files: UserFiles, read: Read) -> str:
         raise NotFound
 
     prefetch = Prefetch(reads_of(1, 10), fail, executor, Budget(MIB))
     wait_for(Begun(), 0, executor)
     with pytest.raises(NotFound):
-        prefetch.take("000000", 0)
-    assert prefetch.take("000000", 0) is None
+        prefetch.take(0, "000000", 0)
+    assert prefetch.take(0, "000000", 0) is None
     prefetch.close()
 
 
 @given(st.data())
 def test_in_whatever_order_reads_are_taken_or_dropped_nothing_stays_held(data: st.DataObject) -> None:
-    files = data.draw(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 4), max_size=12))
-    announced = [Read(name, block * MIB, MIB, b"1") for name in sorted(files) for block in range(files[name])]
+    keys = st.tuples(st.integers(0, 2), st.text("abcdef", min_size=1, max_size=2))
+    files = data.draw(st.dictionaries(keys, st.integers(1, 4), max_size=12))
+    announced = [Read(*key, block * MIB, MIB, b"1") for key in sorted(files) for block in range(files[key])]
     budget = Budget(3 * MIB)
     with ThreadPoolExecutor(2) as executor:
-        prefetch = Prefetch(iter(announced), lambda read: (read.name, read.offset), executor, budget)
+        reads = ((FILES, read) for read in announced)
+        prefetch = Prefetch(reads, lambda _, read: read[:3], executor, budget)
         for read in data.draw(st.permutations(announced)):
             if data.draw(st.booleans()):
-                assert prefetch.take(read.name, read.offset) in ((read.name, read.offset), None)
+                assert prefetch.take(*read[:3]) in (read[:3], None)
             else:
-                prefetch.drop(read.name)
-        for name in files:
-            prefetch.drop(name)
+                prefetch.drop(read.folder, read.name)
+        for key in files:
+            prefetch.drop(*key)
         assert budget.take(3 * MIB)
         budget.give_back(3 * MIB)
         prefetch.close()

@@ -2,10 +2,11 @@
 
 import gc
 import os
+from collections.abc import Iterable
 
 import pytest
 
-from service.store import InvalidName, NotFound, OpenFile, Read, Replaced, StoreError, Truncated
+from service.store import Announced, InvalidName, Listing, NotFound, OpenFile, Read, Replaced, StoreError, Truncated
 from tests.store.stores import Content
 
 MIB = 1024 * 1024
@@ -16,6 +17,10 @@ def read_all(file: OpenFile) -> bytes:
     data = b"".join(file.read_at(offset, min(MIB, file.size - offset)) for offset in range(0, file.size, MIB))
     file.close()
     return data
+
+
+def columns(listing: Listing) -> tuple[Iterable[str], Iterable[int], Iterable[bytes]]:
+    return listing.names, listing.sizes, listing.identities
 
 
 def test_a_listing_is_sorted_columns_of_the_first_directory_that_has_a_name(content: Content) -> None:
@@ -160,15 +165,38 @@ def test_announced_reads_give_the_same_bytes(content: Content, order: str) -> No
         content.put(f"alice/{name}", body)
     files = content.store.user_files(("alice",))
     listing = files.list()
-    rows = list(zip(listing.names, listing.sizes, listing.identities, strict=True))
-    files.prefetch(
-        Read(name, offset, min(MIB, size - offset), identity)
+    rows = list(zip(*columns(listing), strict=True))
+    reads = files.prefetch(
+        (files, Read(0, name, offset, min(MIB, size - offset), identity))
         for name, size, identity in rows
         for offset in range(0, max(size, 1), MIB)
     )
     names = listing.names if order == "as announced" else listing.names[::-1]
-    assert {name: read_all(files.open(name)) for name in names} == bodies
+    announced = Announced(reads, 0) if reads else None
+    assert {name: read_all(files.open(name, announced)) for name in names} == bodies
+    if reads:
+        reads.close()
     files.close()
+
+
+def test_one_reader_reads_ahead_over_many_users_whose_files_have_the_same_names(content: Content) -> None:
+    users = [f"user{number:03}" for number in range(30)]
+    for user in users:
+        for number in range(2):
+            content.put(f"{user}/{number}.jsonl", f"{user} {number}".encode())
+    everybody = [content.store.user_files((user,)) for user in users]
+    reads = everybody[0].prefetch(
+        (files, Read(folder, name, 0, size, identity))
+        for folder, files in enumerate(everybody)
+        for name, size, identity in zip(*columns(files.list()), strict=True)
+    )
+    for folder, (user, files) in enumerate(zip(users, everybody, strict=True)):
+        announced = Announced(reads, folder) if reads else None
+        for name in files.list().names:
+            assert read_all(files.open(name, announced)) == f"{user} {name[0]}".encode()
+        files.close()
+    if reads:
+        reads.close()
 
 
 def test_a_file_that_changes_after_its_reads_were_announced_is_read_as_it_is_then(content: Content) -> None:
@@ -176,13 +204,16 @@ def test_a_file_that_changes_after_its_reads_were_announced_is_read_as_it_is_the
     content.put("alice/gone.jsonl", BIG)
     content.put("alice/z.jsonl", b"x")
     files = content.store.user_files(("alice",))
-    reads = [Read(name, offset, MIB, b'0:"outdated"') for name in files.list().names for offset in (0, MIB, 2 * MIB)]
+    reads = [Read(0, name, offset, MIB, b'0:"outdated"') for name in files.list().names for offset in (0, MIB, 2 * MIB)]
     content.delete("alice/gone.jsonl")
-    files.prefetch(iter(reads))
-    assert read_all(files.open("a.jsonl")) == BIG
+    prefetched = files.prefetch((files, read) for read in reads)
+    announced = Announced(prefetched, 0) if prefetched else None
+    assert read_all(files.open("a.jsonl", announced)) == BIG
     with pytest.raises(NotFound):
-        files.open("gone.jsonl")
-    assert read_all(files.open("z.jsonl")) == b"x"
+        files.open("gone.jsonl", announced)
+    assert read_all(files.open("z.jsonl", announced)) == b"x"
+    if prefetched:
+        prefetched.close()
     files.close()
 
 
