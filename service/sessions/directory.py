@@ -67,7 +67,7 @@ class Directory:
         """A page of the directories that belong to no user, sorted by name; and how many there are."""
         names = await self._unassigned_names()
         some = names[offset : offset + limit]
-        listings = await self._pool.run(lambda: [self._folders.list_directory(name) for name in some])
+        listings = await self._pool.run(lambda: list(self._folders.list_directories(some)))
         return [_unassigned(name, listing) for name, listing in zip(some, listings, strict=True)], len(names)
 
     async def count_unassigned(self) -> int:

@@ -55,13 +55,9 @@ class Folders:
         finally:
             files.close()
 
-    def list_directory(self, name: str) -> Listing:
-        """List the files of any directory. Blocks. Raises StoreUnavailable."""
-        files = self._store.user_files((name,))
-        try:
-            return files.list()
-        finally:
-            files.close()
+    def list_directories(self, names: Sequence[str]) -> Iterator[Listing]:
+        """List the files of any directories; see `SessionStore.list_all`. Blocks. Raises StoreUnavailable."""
+        return self._store.list_all([(name,) for name in names])
 
     def directories(self) -> Sequence[str]:
         """The names of all directories. Blocks. Raises StoreUnavailable."""

@@ -6,7 +6,6 @@ each object.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from service.pools import Pool
 from service.store.bucket import Bucket, Stat
@@ -35,6 +34,8 @@ class ObjectUserFiles:
         """`prefixes` are those of the user's directories, each with its slash."""
         self._access = access
         self._prefixes = prefixes
+        self._listed: Listing | None = None
+        self._row_of: dict[str, int] | None = None
 
     @property
     def exists(self) -> bool:
@@ -73,8 +74,20 @@ class ObjectUserFiles:
     def close(self) -> None:
         """Nothing is open."""
 
-    @cached_property
+    @property
     def _listing(self) -> Listing:
+        # No cached_property: in Python 3.11 it has one lock for all objects, so listings would wait for each other.
+        if self._listed is None:
+            self._listed = self._list()
+        return self._listed
+
+    @property
+    def _rows(self) -> dict[str, int]:
+        if self._row_of is None:
+            self._row_of = {name: row for row, name in enumerate(self._listing.names)}
+        return self._row_of
+
+    def _list(self) -> Listing:
         listing = Listing()
         rejected: set[str] = set()
         for number, prefix in enumerate(self._prefixes):
@@ -92,10 +105,6 @@ class ObjectUserFiles:
         listing.sort()
         listing.skipped = tuple(Skipped(printable(name), str(InvalidName())) for name in sorted(rejected))
         return listing
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self._listing.names)}
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         for page in self._access.bucket.pages(prefix):

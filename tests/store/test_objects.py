@@ -171,6 +171,15 @@ def test_latencies_overlap_within_the_connections(stand_in: StandIn, store: Sess
     files.close()
 
 
+def test_users_are_listed_at_the_same_time(stand_in: StandIn, store: SessionStore) -> None:
+    stand_in.latency = 0.02
+    users = [(f"user{number}",) for number in range(100)]
+    for (user,) in users:
+        stand_in.put(f"{user}/a.jsonl", b"x")
+    assert [listing.names for listing in store.list_all(users)] == [["a.jsonl"]] * 100
+    assert stand_in.most_running == 16
+
+
 def test_a_listing_costs_a_request_for_a_thousand_keys_and_no_other(stand_in: StandIn, store: SessionStore) -> None:
     for number in range(2500):
         stand_in.put(f"alice/{number:04}.jsonl", b"x")
