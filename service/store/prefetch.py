@@ -7,12 +7,12 @@ waiting to be taken; their memory comes from a budget that all readers share.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from service.store.files import Read, UserFiles
 
 T = TypeVar("T")
-Key = tuple[int, str]  # of a file: its folder and its name
+Key: TypeAlias = tuple[int, str]  # of a file: its folder and its name
 
 DEPTH = 512  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
 MOST_BYTES = 12 * 1024 * 1024  # of one reader
