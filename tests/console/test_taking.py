@@ -70,20 +70,32 @@ async def test_ticked_sessions_of_several_users_come_as_an_archive_each(reader: 
     await expect(dialog).to_contain_text("5 files")
     await expect(dialog).to_contain_text("They come as 2 archives: each has sessions of one user")
     await dialog.get_by_role("button", name="Make links to 2 archives").click()
-    await expect(dialog.get_by_role("link")).to_have_count(2)
+    await expect(dialog.get_by_role("listitem")).to_have_count(2)
     async with reader.page.expect_download() as download:
         await dialog.get_by_role("link", name="u-2").click()
     file = await download.value
-    assert zipfile.ZipFile(Path(await file.path())).namelist()[1:-2] == ["b1.jsonl"]
+    archive = await file.path()
+    assert zipfile.ZipFile(archive).namelist()[1:-2] == ["b1.jsonl"]
+    await dialog.get_by_role("link", name="Verify the archive").click()
+    await reader.page.get_by_label("Archive").set_input_files(archive)
+    await expect(reader.results).to_contain_text("Asked for: 1 session by name, of u-2.")
+    await expect(reader.results.get_by_role("link")).to_have_count(0)
 
 
-async def test_a_selection_across_users_always_has_its_manifest(reader: Reader) -> None:
+async def test_a_selection_across_users_always_has_its_manifest(reader: Reader, tmp_path: Path) -> None:
     await furnish(reader.world)
     await reader.open("sessions")
     await reader.page.get_by_role("button", name="Take all 5 found…").click()
     await expect(reader.page.get_by_label("With a manifest")).to_be_disabled()
     _, archive = await downloaded(reader)
     assert "u-2/b1.jsonl" in zipfile.ZipFile(io.BytesIO(archive)).namelist()
+    file = tmp_path / "all.zip"
+    file.write_bytes(archive)
+    await reader.page.get_by_role("link", name="Verify the archive").click()
+    await reader.page.get_by_label("Archive").set_input_files(file)
+    await expect(reader.results).to_contain_text("Asked for: all of them, of all users, found of 2.")
+    await reader.page.get_by_role("link", name="What the service finds for this now").click()
+    await expect(reader.results).to_contain_text("5 sessions found: all of them")
 
 
 async def test_the_dialog_closes_with_escape_and_gives_the_focus_back(reader: Reader) -> None:

@@ -1,7 +1,7 @@
 // Which sessions are selected: the API's own parameters, as they stand in the address.
 
 import { changed } from "./address.js";
-import { day } from "./format.js";
+import { counted, day } from "./format.js";
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const MIDNIGHT = /^(\d{4}-\d{2}-\d{2})T00:00:00(\+00:00|Z)$/;
@@ -51,7 +51,9 @@ export function inWords(selection) {
   const since = (selection.get("since") ?? "").replace(MIDNIGHT, "$1");
   const until = (selection.get("until") ?? "").replace(MIDNIGHT, "$1");
   const last = until && (isDate(until) ? day(addDays(until, -1)) : `before ${until}`);
+  const files = selection.getAll("session_file").length;
   const words = [
+    files > 0 && counted(files, "session by name", "sessions by name"),
     since && `from ${isDate(since) ? day(since) : since}`,
     last && `to ${last}`,
     (since || until) && "(UTC)",

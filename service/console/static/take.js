@@ -1,6 +1,6 @@
 // Taking sessions: how much it is, then a link of limited life, through which the browser's own download runs.
 
-import { changed } from "./address.js";
+import { changed, href } from "./address.js";
 import { apiPath, ask, Problem, send } from "./api.js";
 import { foreign, h } from "./dom.js";
 import { choice } from "./fields.js";
@@ -92,6 +92,7 @@ class TakeDialog {
   /** @param {Take} take */
   constructor(take) {
     this.take = take;
+    this.isArchive = take.downloads.some(({ manifest }) => manifest !== "none");
     this.leaving = new AbortController();
     this.amount = h("p", { role: "status" }, "Counting…");
     this.outcome = h("div");
@@ -118,10 +119,14 @@ class TakeDialog {
     );
   }
 
+  verifyLink() {
+    const link = h("a", { href: href(["verify"]), click: () => this.element.close() }, "Verify the archive");
+    return h("p", {}, "When it is there: ", link);
+  }
+
   choices() {
-    const isFile = this.take.downloads.every(({ manifest }) => manifest === "none");
     const life = h("p", {}, h("label", { for: "life" }, "The link is good for"), this.life);
-    if (isFile) return life;
+    if (!this.isArchive) return life;
     return h(
       "div",
       {},
@@ -175,6 +180,7 @@ class TakeDialog {
           {},
           links.map(({ url, label, until }) => madeLink(url, label, until)),
         ),
+        ...(this.isArchive && this.manifest.checked ? [this.verifyLink()] : []),
       );
       if (single) this.outcome.querySelector("a")?.click();
     });

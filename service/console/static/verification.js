@@ -6,8 +6,8 @@ import { contentOf, Damaged, readDirectory } from "./zip.js";
 /** @typedef {import("./zip.js").Member} Member */
 /** @typedef {{size: number, sha256: string}} Held what the archive holds under a name */
 /**
- * `selection` is what was asked for; `differences` and `stillWritten` are sentences, empty when all is well.
- * @typedef {{selection: Record<string, unknown>, files: number, bytes: number, users: string[],
+ * `selection` is what was asked for, of the user `owner` or of all (null); `differences` and `stillWritten` are sentences, empty when all is well.
+ * @typedef {{selection: Record<string, unknown>, owner: string | null, files: number, bytes: number, users: number,
  *   skipped: {name: string, reason: string}[], stillWritten: string[], differences: string[]}} Verification
  */
 
@@ -43,7 +43,8 @@ export async function verify(file, progress, signal) {
     selection: manifest.selection,
     files: listed.files,
     bytes: listed.bytes,
-    users: manifest.users.map((/** @type {{user_id: string}} */ user) => user.user_id),
+    owner: manifest.users[0]?.folder === "" ? manifest.users[0].user_id : null, // else each user has a folder
+    users: manifest.users.length,
     skipped: result.skipped,
     stillWritten: listed.stillWritten,
     differences: [...listed.differences, ...[...held.keys()].map((name) => `${name} is not in the list.`)],

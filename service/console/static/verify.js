@@ -1,5 +1,6 @@
 // The page that verifies an archive on the reader's own disk. Nothing of the archive leaves the browser.
 
+import { href } from "./address.js";
 import { foreign, h, resultsRegion } from "./dom.js";
 import { counted, number, size } from "./format.js";
 import { inWords } from "./selection.js";
@@ -76,6 +77,8 @@ function verdict(name, found) {
       `${counted(found.files, "session", "sessions")}, ${size(found.bytes)}, each with the size and SHA-256 that the manifest lists.`,
     ),
     h("p", {}, "Asked for: ", foreign(asked(found)), "."),
+    !("session_file" in found.selection) && // a list is not asked for by names
+      h("p", {}, h("a", { href: listed(found) }, "What the service finds for this now")),
     found.skipped.length > 0 &&
       named(
         "Left out by the service:",
@@ -107,11 +110,23 @@ function named(title, sentences) {
   );
 }
 
-/** @param {Verification} found */
-function asked({ selection, users }) {
+/** What was asked for, in words. @param {Verification} found */
+function asked(found) {
+  const query = queryOf(found);
+  const named = found.owner === null ? query.getAll("user_id") : [found.owner];
+  const whose = named.length > 0 ? named.join(", ") : "all users";
+  return `${inWords(query)}, of ${whose}${found.owner === null ? `, found of ${number(found.users)}` : ""}`;
+}
+
+/** The list of the same selection. @param {Verification} found */
+function listed(found) {
+  return href(found.owner === null ? ["sessions"] : ["users", found.owner], queryOf(found));
+}
+
+/** The selection as the parameters of the API. @param {Verification} found */
+function queryOf({ selection }) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(selection))
     for (const item of [value].flat()) query.append(name, String(item));
-  const whose = users.length === 1 ? `of ${users[0]}` : `of ${counted(users.length, "user", "users")}`;
-  return `${inWords(query)}, ${whose}`;
+  return query;
 }
