@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count, repeat
 from typing import Any
 
 from service.archive.figures import sha256_of, was_changed
@@ -54,24 +55,27 @@ def first_reports(plan: Plan) -> list[Report]:
         "users": [_user_row(folder) for folder in plan.folders],
         "unassigned": plan.origin.unassigned,
     }
-    return [json_report(MANIFEST, manifest)]
+    return [json_report(MANIFEST, lambda: manifest)]
 
 
 def last_reports(plan: Plan, written: Written) -> list[Report]:
     """The members after the session files."""
     if plan.origin is None:
-        return [json_report(SKIPPED, skipped_rows(written.skipped))] if written.skipped else []
+        return [json_report(SKIPPED, lambda: skipped_rows(written.skipped))] if written.skipped else []
     members = Report(MEMBERS, lambda: _lines(plan, written))
-    sizes = [size for _, _, size, _ in _rows(plan, written)]
-    result = {
+    return [members, json_report(RESULT, lambda: _result(plan, written, members.measure.sha256))]
+
+
+def _result(plan: Plan, written: Written, members_sha256: str) -> dict[str, Any]:
+    sizes = [size for _, figures, size, _ in _rows(plan, written) if figures is not None]
+    return {
         "format": FORMAT,
         "complete": True,
         "files": len(sizes),
         "bytes": sum(sizes),
         "skipped": skipped_rows(written.skipped),
-        "members_sha256": members.measure.sha256,
+        "members_sha256": members_sha256,
     }
-    return [members, json_report(RESULT, result)]
 
 
 def _user_row(folder: Folder) -> dict[str, Any]:
@@ -84,24 +88,28 @@ def _user_row(folder: Folder) -> dict[str, Any]:
     }
 
 
-def _rows(plan: Plan, written: Written) -> Iterator[tuple[int, bytes, int, int]]:
-    """Row, figures, size and modification time of each file that was written."""
-    for row, (figures, size, mtime_ns) in enumerate(zip(written.figures, plan.sizes, plan.mtimes_ns, strict=True)):
-        if figures is not None:
-            yield row, figures, *written.replaced.get(row, (size, mtime_ns))
+def _rows(plan: Plan, written: Written) -> Iterator[tuple[int, bytes | None, int, int]]:
+    """Row, figures, size and modification time of each file; of a file that was replaced, those that were written."""
+    rows = zip(count(), written.figures, plan.sizes, plan.mtimes_ns, strict=False)
+    if not written.replaced:
+        return rows
+    return ((row, figures, *written.replaced.get(row, file)) for row, figures, *file in rows)
 
 
 def _lines(plan: Plan, written: Written) -> Iterator[bytes]:
     """The lines of `_members.jsonl`. Names are plain ASCII, so they need no JSON encoder."""
-    owners = [json.dumps(folder.user_id) for folder in plan.folders]
-    listed = plan.rows(row for row, *_ in _rows(plan, written))
-    for file, (row, figures, size, mtime_ns) in zip(listed, _rows(plan, written), strict=True):
+    owners = chain.from_iterable(
+        repeat(json.dumps(folder.user_id), len(folder.listing.names)) for folder in plan.folders
+    )
+    for name, owner, (row, figures, size, mtime_ns) in zip(plan.names(), owners, _rows(plan, written), strict=True):
+        if figures is None:
+            continue
         digest = sha256_of(figures)
         assert digest is not None  # noqa: S101 - with a manifest, every file was hashed
         still_written = ', "still_written": true' if row in plan.recent or was_changed(figures) else ""
         yield (
-            f'{{"name": "{plan.folders[file.folder].path}{file.name}", "user_id": {owners[file.folder]}, '
-            f'"size": {size}, "modified_at": "{_time(mtime_ns)}", "sha256": "{digest.hex()}"{still_written}}}\n'
+            f'{{"name": "{name}", "user_id": {owner}, "size": {size}, '
+            f'"modified_at": "{_time(mtime_ns)}", "sha256": "{digest.hex()}"{still_written}}}\n'
         ).encode()
 
 

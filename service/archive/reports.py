@@ -2,9 +2,8 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -24,24 +23,21 @@ class Measure(NamedTuple):
     sha256: str
 
 
-@dataclass(frozen=True)
 class Report:
     """A member's name and its text. The text is generated in pieces whenever it is needed: a report about a million
     files is never in memory as a whole."""
 
-    name: str
-    text: Callable[[], Iterable[bytes]]
+    def __init__(self, name: str, text: Callable[[], Iterable[bytes]]) -> None:
+        self.name = name
+        self._text = text
+        self._measure: Measure | None = None
 
-    @cached_property
+    @property
     def measure(self) -> Measure:
-        """The measure of the text, which is generated once for this."""
-        size = crc = 0
-        digest = hashlib.sha256()
-        for block in self._blocks():
-            crc = crc32_joined(crc, crc32(block), len(block))
-            size += len(block)
-            digest.update(block)
-        return Measure(size, crc, digest.hexdigest())
+        """The measure of the text, which is generated for this unless it was before."""
+        while self._measure is None:
+            deque(self._blocks(), maxlen=0)
+        return self._measure
 
     def pieces(self, codec: Codec) -> Iterator[tuple[bytes, bytes]]:
         """The text in blocks, each with its bytes in the archive."""
@@ -60,23 +56,34 @@ class Report:
         return entry, framing.local(entry) + data + framing.descriptor(entry)
 
     def _blocks(self) -> Iterator[bytes]:
-        """The text, split into blocks like a file; an empty text is also one block."""
-        kept = bytearray()
-        is_empty = True
-        for piece in self.text():
-            kept += piece
-            while len(kept) > BLOCK:
-                yield bytes(kept[:BLOCK])
-                del kept[:BLOCK]
-                is_empty = False
-        if kept or is_empty:
-            yield bytes(kept)
+        """The text, split into blocks and measured."""
+        size = crc = 0
+        digest = hashlib.sha256()
+        for block in _split(self._text()):
+            crc = crc32_joined(crc, crc32(block), len(block))
+            size += len(block)
+            digest.update(block)
+            yield block
+        self._measure = Measure(size, crc, digest.hexdigest())
 
 
-def json_report(name: str, value: object) -> Report:
+def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, joined and split into blocks like a file; an empty text is also one block."""
+    kept = bytearray()
+    is_empty = True
+    for piece in pieces:
+        kept += piece
+        while len(kept) > BLOCK:
+            yield bytes(kept[:BLOCK])
+            del kept[:BLOCK]
+            is_empty = False
+    if kept or is_empty:
+        yield bytes(kept)
+
+
+def json_report(name: str, value: Callable[[], object]) -> Report:
     """A report whose text is JSON."""
-    text = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
-    return Report(name, lambda: [text])
+    return Report(name, lambda: [json.dumps(value(), indent=1, ensure_ascii=False).encode() + b"\n"])
 
 
 def skipped_rows(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
