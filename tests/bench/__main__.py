@@ -22,6 +22,7 @@ from tests.bench.engines import engines
 from tests.bench.exports import exports
 from tests.bench.first_byte import first_byte
 from tests.bench.index import index
+from tests.bench.known import known
 from tests.bench.latency import latency
 from tests.bench.listing import listing
 from tests.bench.memory import memory
@@ -33,6 +34,7 @@ from tests.bench.table import Table
 
 GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "exports": exports,
+    "known": known,
     "first-byte": first_byte,
     "memory": memory,
     "latency": latency,

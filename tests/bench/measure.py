@@ -76,6 +76,12 @@ class PeakMemory:
         return _status(self._process, key)
 
 
+def processor_time(server: Server) -> float:
+    """Seconds, of all its threads that still run (the first number of `schedstat` is nanoseconds)."""
+    threads = Path(f"/proc/{server.pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
+
 def resident(server: Server) -> int:
     """Bytes of physical memory that a server takes now."""
     return _status(Path("/proc") / str(server.pid), "VmRSS")
@@ -100,10 +106,10 @@ class Client:
             body = response.read()
             return time.perf_counter() - began, body
 
-    def begin(self, path: str) -> tuple[float, float]:
+    def begin(self, path: str, **headers: str) -> tuple[float, float]:
         """Seconds until the response began, and until its body did; then hang up after the first KB of it."""
         began = time.perf_counter()
-        with self._response(path) as response:
+        with self._response(path, **headers) as response:
             head = time.perf_counter() - began
             response.read(1)
             body = time.perf_counter() - began
@@ -111,10 +117,16 @@ class Client:
         self._connection.close()
         return head, body
 
-    def _response(self, path: str) -> HTTPResponse:
-        self._connection.request("GET", path, headers=self._headers)
+    def head(self, path: str) -> HTTPResponse:
+        """The response to a HEAD, of which only the headers are of use."""
+        self._connection.request("HEAD", path, headers=self._headers)
+        with self._connection.getresponse() as response:
+            return response
+
+    def _response(self, path: str, **headers: str) -> HTTPResponse:
+        self._connection.request("GET", path, headers=self._headers | headers)
         response = self._connection.getresponse()
-        if response.status != HTTPStatus.OK:
+        if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             raise RuntimeError(f"GET {path}: {response.status} {response.read()!r}")
         return response
 

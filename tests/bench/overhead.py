@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 from tests.bench import table
-from tests.bench.measure import download
+from tests.bench.measure import download, processor_time
 from tests.bench.run import Run
 from tests.bench.servers import Server, free_port, service, sessions_path
 from tests.bench.table import Table
@@ -47,7 +46,7 @@ def overhead(run: Run) -> Iterator[Table]:
     yield Table(
         "overhead of metrics and log",
         "Off: no metrics, log at `error`. On: metrics, log at `info`. In turn, round by round; a difference is the "
-        "median of the rounds'. Processor time is the server's: other programs disturb it less. `/nothing` is a 401, "
+        "median of the rounds'. Processor time is the server's: other programs disturb it less. `/nothing` is a 404, "
         "which has a line in the log.",
         ("what", "time off", "time on", "difference", "processor off", "processor on", "difference"),
         rows,
@@ -68,15 +67,9 @@ def _in_turn(rounds: int, off: Server, on: Server, take: Callable[[Server], obje
 
 
 def _sample(server: Server, take: Callable[[Server], object]) -> Sample:
-    processor, began = _processor_time(server), time.perf_counter()
+    processor, began = processor_time(server), time.perf_counter()
     take(server)
-    return Sample(time.perf_counter() - began, _processor_time(server) - processor)
-
-
-def _processor_time(server: Server) -> float:
-    """Seconds, of all threads (the first number of `schedstat` is nanoseconds)."""
-    threads = Path(f"/proc/{server.pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+    return Sample(time.perf_counter() - began, processor_time(server) - processor)
 
 
 def _export(path: str, server: Server) -> None:
