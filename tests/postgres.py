@@ -17,12 +17,13 @@ SETTINGS = "listen_addresses=127.0.0.1 max_connections=200 shared_buffers=64MB l
 
 
 class Postgres:
-    """A server in a directory of its own; `durable` if what it commits must survive a loss of power.
+    """A server in a directory of its own; `durable` if what it commits must survive a loss of power. With a `primary`
+    it is that one's standby.
 
     As root it runs as the user nobody, since PostgreSQL refuses root.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, primary: "Postgres | None" = None) -> None:
         if BIN is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
             pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
         self._durable = durable
@@ -33,10 +34,27 @@ class Postgres:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self._run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8")
-        rules = self._data / "pg_hba.conf"
-        rules.write_text(f"host all needs_password 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        if primary:
+            self._run("pg_basebackup", "-R", "-c", "fast", "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        else:
+            self._run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8")
+            rules = self._data / "pg_hba.conf"
+            rules.write_text(f"host all needs_password 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         self.start()
+
+    def promote(self) -> None:
+        """A standby becomes the primary."""
+        self._run("pg_ctl", "-w", "promote")
+
+    def use_certificate(self, certificate: Path, key: Path) -> None:
+        """Offer TLS, from now on."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            target = self._data / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(target, "nobody", "nogroup")
+        self.sql("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
 
     def start(self) -> None:
         options = f"-p {self.port} -c unix_socket_directories={self._home} "
@@ -74,6 +92,13 @@ class Postgres:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """As the superuser."""
+        import psycopg
+
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query).fetchall()
 
     def _run(self, program: str, *arguments: str) -> None:
         assert BIN is not None

@@ -54,6 +54,9 @@ REMEDIES = {
     "no schema has been selected": NEEDED_RIGHTS,
     "too many clients": "raise max_connections of PostgreSQL, or lower catalog.threads",
     "remaining connection slots": "raise max_connections of PostgreSQL, or lower catalog.threads",
+    "too many connections for": "raise the CONNECTION LIMIT of the role or database, or lower catalog.threads",
+    "certificate verify failed": "let sslrootcert in catalog.url name the authority of PostgreSQL's certificate",
+    "does not match host name": "use the host name that is in PostgreSQL's certificate",
     "No space left on device": "free space on PostgreSQL's disk, the service then goes on by itself",
 }
 

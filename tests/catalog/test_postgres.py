@@ -140,6 +140,30 @@ async def test_a_clock_that_is_ten_minutes_off_does_not_show_in_the_log(
     database.close()
 
 
+def certificate(directory: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    made, key = directory / f"{name}.crt", directory / f"{name}.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
+    return made, key
+
+
+@pytest.mark.skipif(which("openssl") is None, reason="openssl is not installed")
+async def test_tls_is_as_the_url_says(catalog_url: str, postgres: Postgres, tmp_path: Path) -> None:
+    right, key = certificate(tmp_path, "right")
+    wrong, _ = certificate(tmp_path, "wrong")
+    postgres.use_certificate(right, key)
+    database = await opened(f"{catalog_url}&sslmode=verify-full&sslrootcert={right}")
+    assert await database.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [{"ssl": True}]
+    database.close()
+    with pytest.raises(CatalogUnusable, match=r"let sslrootcert in catalog\.url name"):
+        await opened(f"{catalog_url}&sslmode=verify-full&sslrootcert={wrong}")
+    elsewhere = catalog_url.replace("127.0.0.1", "localhost")
+    with pytest.raises(CatalogUnusable, match="use the host name that is in PostgreSQL's certificate"):
+        await opened(f"{elsewhere}&sslmode=verify-full&sslrootcert={right}")
+
+
 @pytest.mark.long
 async def test_a_server_that_restarts_is_found_again(impatient: Database, postgres: Postgres) -> None:
     replica = Replica(impatient, AuditLog(impatient))

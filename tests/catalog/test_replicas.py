@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from service.catalog import AuditLog, CatalogError, Database, Event, Replica, Result, Superseded
 from service.catalog.actions import EXPORT
+from service.catalog.database import now
 from tests.catalog.opened import opened
 from tests.engines import both_engines
 
@@ -47,6 +49,24 @@ async def test_a_transfer_has_a_running_row_until_its_outcome(database: Database
     assert await count(database, "running") == 0
     await replica.leave()
     assert await count(database, "replicas") == 0
+
+
+@only_postgres
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_replica_whose_clock_is_off_neither_dies_nor_declares_others_dead(
+    database: Database, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    right = await registered(database)
+    for module in ("audit", "replicas"):
+        monkeypatch.setattr(f"service.catalog.{module}.now", lambda: now() + timedelta(minutes=minutes))
+    wrong = await registered(database)
+    await right.begin(event(Result.STARTED, "of right"))
+    await wrong.begin(event(Result.STARTED, "of wrong"))
+    await database.query("UPDATE replicas SET steady_since = steady_since - INTERVAL '31 seconds'")
+    for replica in (wrong, right):
+        await replica.beat()
+    assert await count(database, "replicas") == 2
+    assert await results(database) == ["started", "started"]
 
 
 @both_engines

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import psycopg
 import pytest
 
 from service.catalog import CatalogError
@@ -63,6 +64,59 @@ async def test_a_server_that_stops_is_told_and_found_again(
     await assert_up(service)
     (first, *_) = await service.audit("session_download")
     assert first["result"] == "error", "not interrupted: the service knows how it ended"
+
+
+async def test_no_connection_that_is_left_is_told_and_they_are_used_again_once_there_are_some(
+    world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program has taken all that the role may have."""
+    monkeypatch.setattr("service.catalog.postgres.FRESH", 0)
+    schema = world.catalog_url.rpartition("%3D")[2]
+    postgres.sql("CREATE ROLE few LOGIN CONNECTION LIMIT 3", f"GRANT ALL ON SCHEMA {schema} TO few")
+    world.catalog_url = world.catalog_url.replace("postgres@", "few@")
+    service = await world.start()
+    service.file("a.jsonl")
+    await assert_up(service)
+    with ExitStack() as taken:
+        while True:
+            postgres.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'session-export'"
+            )
+            try:
+                taken.enter_context(psycopg.connect(world.catalog_url, application_name="another"))
+            except psycopg.OperationalError as error:
+                assert "too many connections" in str(error)
+                if not postgres.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'session-export'"):
+                    break
+        await assert_down(service)
+    await assert_up(service)
+    await service.stop()
+    postgres.sql("DROP OWNED BY few", "DROP ROLE few")
+
+
+@pytest.mark.timeout(120)
+async def test_the_standby_that_became_primary_is_found(
+    world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.catalog.postgres.FRESH", 0)
+    primary = Postgres()
+    standby = Postgres(primary=primary)
+    try:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        world.catalog_url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        service = await world.start()
+        service.file("a.jsonl")
+        await assert_up(service)
+        primary.stop("fast")  # which waits until the standby has all
+        await assert_down(service)
+        standby.promote()
+        await assert_up(service)
+        assert len(await service.audit("session_download")) == 2, "of before and after"
+        await service.stop()
+    finally:
+        standby.close()
+        primary.start()
+        primary.close()
 
 
 class LosingAnswers:
