@@ -62,6 +62,7 @@ class Reader:
 
     async def assert_accessible(self) -> None:
         """axe-core finds nothing, and nothing is wider than the screen."""
+        await expect(self.page.locator("[aria-busy]")).to_have_count(0)  # what is being replaced is dimmed
         found = await Axe().run(self.page)
         assert not found.response["violations"], found.generate_report()
         widths = await self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")

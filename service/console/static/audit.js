@@ -2,7 +2,7 @@
 
 import { changed, go, href, readAddress } from "./address.js";
 import { apiPath, ask } from "./api.js";
-import { foreign, h, resultsRegion } from "./dom.js";
+import { h, resultsRegion, untrusted } from "./dom.js";
 import { choice, labelled } from "./fields.js";
 import { counted, moment, size } from "./format.js";
 import { addDays, isDate } from "./selection.js";
@@ -31,16 +31,16 @@ const COLUMNS = [
   { label: "Time", head: true, cell: (row) => moment(row.timestamp) },
   {
     label: "Who",
-    cell: (row) => h("a", { href: href(["audit"], { actor: row.user_id ?? "" }) }, foreign(row.user_id)),
+    cell: (row) => h("a", { href: href(["audit"], { actor: row.user_id ?? "" }) }, untrusted(row.user_id)),
   },
-  { label: "What", cell: (row) => h("span", { title: row.action }, ACTIONS[row.action] ?? foreign(row.action)) },
-  { label: "Of", cell: (row) => foreign(row.resource) },
-  { label: "How much", cell: (row) => foreign(amount(row.params ?? {})) },
+  { label: "What", cell: (row) => h("span", { title: row.action }, ACTIONS[row.action] ?? untrusted(row.action)) },
+  { label: "Of", cell: (row) => untrusted(row.resource) },
+  { label: "How much", cell: (row) => untrusted(amount(row.params ?? {})) },
   {
     label: "Result",
-    cell: (row) => h("span", { class: `result ${row.result === "success" ? "" : "badge"}` }, foreign(row.result)),
+    cell: (row) => h("span", { class: `result ${row.result === "success" ? "" : "badge"}` }, untrusted(row.result)),
   },
-  { label: "From", cell: (row) => foreign([row.client_ip, row.client_kind].filter(Boolean).join(" ")) },
+  { label: "From", cell: (row) => untrusted([row.client_ip, row.client_kind].filter(Boolean).join(" ")) },
   { label: "Request", cell: (row) => requestLink(row) },
   { label: "Details", cell: (row) => details(row) },
 ];
@@ -126,12 +126,12 @@ function requestLink(row) {
   return h(
     "a",
     { href: href(["audit"], { correlation_id: row.correlation_id }), title },
-    foreign(row.correlation_id.slice(0, 8)),
+    untrusted(row.correlation_id.slice(0, 8)),
   );
 }
 
 /** @param {AuditRow} row */
 function details(row) {
   const text = JSON.stringify({ params: row.params, duration_ms: row.duration_ms }, null, 2);
-  return h("details", {}, h("summary", {}, "All"), h("pre", { class: "text" }, foreign(text)));
+  return h("details", {}, h("summary", {}, "All"), h("pre", { class: "text" }, untrusted(text)));
 }

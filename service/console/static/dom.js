@@ -39,8 +39,8 @@ export function resultsRegion() {
  * @param {string | null | undefined} text
  * @returns {HTMLElement}
  */
-export function foreign(text) {
-  return h("bdi", {}, visible(text ?? ""));
+export function untrusted(text) {
+  return h("bdi", {}, visibleText(text ?? ""));
 }
 
 /**
@@ -48,7 +48,7 @@ export function foreign(text) {
  * follows as their code.
  * @param {string} text
  */
-export function visible(text) {
+export function visibleText(text) {
   return text
     .replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `[U+${mark.charCodeAt(0).toString(16).toUpperCase()}]`)
     .replace(/\r\n/g, "\n")

@@ -1,6 +1,6 @@
 // Fields of the pages' forms.
 
-import { foreign, h } from "./dom.js";
+import { h, untrusted } from "./dom.js";
 
 const PAUSE = 250; // milliseconds without a key, after which what was typed is searched for
 
@@ -77,7 +77,7 @@ export class Values {
       return h(
         "button",
         { type: "button", click: remove },
-        foreign(value),
+        untrusted(value),
         h("span", { class: "hidden" }, " remove"),
         " ×",
       );

@@ -3,7 +3,7 @@
 import { href, readAddress } from "./address.js";
 import { apiPath, ask, Problem, token } from "./api.js";
 import { auditPage } from "./audit.js";
-import { foreign, h } from "./dom.js";
+import { h, untrusted } from "./dom.js";
 import { problemPanel } from "./problem.js";
 import { sessionPage } from "./session.js";
 import { sessionsPage } from "./sessions.js";
@@ -55,7 +55,7 @@ async function show(position) {
   if (fresh) replacePage(path, pageOf(address.path));
   if (shown.page === null) return;
   await fill(shown.page, address, signal);
-  if (!signal.aborted) place(shown.page.results, fresh ? (position ?? 0) : position);
+  if (!signal.aborted) restorePosition(shown.page.results, fresh ? (position ?? 0) : position);
 }
 
 /** Show the address again after the page itself has replaced it. */
@@ -68,7 +68,7 @@ function refresh() {
  * @param {HTMLElement} results
  * @param {number | null} position
  */
-function place(results, position) {
+function restorePosition(results, position) {
   if (document.activeElement === document.body) results.focus({ preventScroll: true });
   results.classList.toggle("measured", position !== null && position > 0); // rows out of sight have a height as well
   if (position !== null) window.scrollTo(0, position);
@@ -125,25 +125,25 @@ function signIn(reason) {
   shown.running.abort();
   Object.assign(shown, { path: "", page: null, signedIn: false });
   document.title = "Sign in – Session Export";
-  caller(null);
+  showCaller(null);
   /** @type {HTMLElement} */ (document.getElementById("pages")).replaceChildren();
   main.replaceChildren(signInForm(reason, start));
   main.querySelector("input")?.focus();
 }
 
 /** @param {import("./api.js").Caller | null} me */
-function caller(me) {
+function showCaller(me) {
   const corner = /** @type {HTMLElement} */ (document.getElementById("caller"));
   if (me === null) return corner.replaceChildren();
   const leave = h("button", { type: "button", click: () => signIn("") }, "Sign out");
-  const name = h("span", { title: `Signed in by ${me.via} ${me.name}` }, foreign(me.user_id));
+  const name = h("span", { title: `Signed in by ${me.via} ${me.name}` }, untrusted(me.user_id));
   corner.replaceChildren(name, ...(token.read() ? [leave] : []));
 }
 
 async function start() {
   main.setAttribute("aria-busy", "true");
   try {
-    caller(await ask(apiPath("me")));
+    showCaller(await ask(apiPath("me")));
   } catch (error) {
     if (error instanceof Problem && error.status === 401) return signIn(token.read() ? error.message : "");
     const again = h("button", { type: "button", click: () => signIn("") }, "Sign in as somebody else");
@@ -159,13 +159,13 @@ function rememberPosition() {
   history.replaceState({ ...history.state, position: window.scrollY }, "");
 }
 
-let resting = 0;
+let scrollTimer = 0;
 window.addEventListener("scroll", () => {
-  clearTimeout(resting);
-  resting = window.setTimeout(rememberPosition, 150);
+  clearTimeout(scrollTimer);
+  scrollTimer = window.setTimeout(rememberPosition, 150);
 });
 window.addEventListener("popstate", (event) => {
-  clearTimeout(resting);
+  clearTimeout(scrollTimer);
   if (shown.signedIn) show(event.state?.position ?? null);
 });
 document.querySelector(".skip")?.addEventListener("click", (event) => {

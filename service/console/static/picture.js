@@ -1,6 +1,6 @@
 // Sessions over time: bars by day, week or month, stacked. Dragging over them selects that time.
 
-import { foreign, h, svg } from "./dom.js";
+import { h, svg, untrusted } from "./dom.js";
 import { counted, day, number } from "./format.js";
 import { addDays } from "./selection.js";
 
@@ -192,7 +192,7 @@ function legend(kinds) {
       { viewBox: "0 0 10 10", "aria-hidden": "true" },
       svg("rect", { class: style, width: 10, height: 10 }),
     );
-    return h("li", {}, swatch, " ", foreign(name));
+    return h("li", {}, swatch, " ", untrusted(name));
   });
   return h("ul", { class: "legend" }, items);
 }
@@ -203,7 +203,7 @@ function legend(kinds) {
  */
 function asTable({ kinds, bars }, select) {
   const heads = ["Time (UTC)", ...kinds.map(({ name }) => name)].map((name) =>
-    h("th", { scope: "col" }, foreign(name)),
+    h("th", { scope: "col" }, untrusted(name)),
   );
   const rows = bars
     .filter((bar) => bar.total > 0)

@@ -1,7 +1,7 @@
 // What went wrong, in words for the reader, and what they can do.
 
 import { NO_ANSWER, Problem, REDIRECTED } from "./api.js";
-import { foreign, h } from "./dom.js";
+import { h, untrusted } from "./dom.js";
 
 /** @type {Record<number, string>} */
 const TITLES = {
@@ -29,9 +29,9 @@ export function problemPanel(error, retry) {
     "section",
     { class: "problem", role: "alert" },
     h("h2", {}, TITLES[error.status] ?? "That did not work"),
-    h("p", {}, foreign(error.message), wait),
+    h("p", {}, untrusted(error.message), wait),
     advice && h("p", {}, advice),
-    error.requestId && h("p", {}, h("small", {}, "Request ", foreign(error.requestId))),
+    error.requestId && h("p", {}, h("small", {}, "Request ", untrusted(error.requestId))),
     h("button", { type: "button", click: retry }, "Try again"),
   );
 }

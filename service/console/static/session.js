@@ -1,8 +1,8 @@
-// One session, read page by page. The address has the byte at which the page begins, and the line that is looked at.
+// One session, read page by page. The address has the byte at which the page begins, and the highlighted line.
 
 import { changed, go, href, readAddress, replaceAddress } from "./address.js";
 import { apiPath, ask, Problem, send } from "./api.js";
-import { foreign, h, resultsRegion } from "./dom.js";
+import { h, resultsRegion, untrusted } from "./dom.js";
 import { counted, duration, moment, size } from "./format.js";
 import { SessionLines } from "./lines.js";
 import { problemPanel } from "./problem.js";
@@ -40,7 +40,7 @@ class SessionPage {
     this.refresh = refresh;
     this.lines = new SessionLines(user, file);
     this.results = resultsRegion();
-    this.title = h("h1", {}, foreign(file));
+    this.title = h("h1", {}, untrusted(file));
     this.facts = h("p");
     this.status = h("p", { role: "status" });
     this.searching = new AbortController();
@@ -60,12 +60,12 @@ class SessionPage {
     const { rows } = await ask(apiPath("users", this.user, "sessions"), query, { signal });
     const row = rows[0];
     if (!row) return;
-    this.title.replaceChildren(foreign(row.title || row.session_file));
+    this.title.replaceChildren(untrusted(row.title || row.session_file));
     this.facts.replaceChildren(
       moment(row.started_at),
       ` · ${duration(row.wall_seconds)} · ${counted(row.tool_calls ?? 0, "tool call", "tool calls")} · `,
       counted(row.tool_errors ?? 0, "error", "errors"),
-      ...row.models.flatMap((model) => [" · ", foreign(model)]),
+      ...row.models.flatMap((model) => [" · ", untrusted(model)]),
     );
   }
 
@@ -79,9 +79,9 @@ class SessionPage {
       h(
         "p",
         {},
-        h("a", { href: href(["users", this.user]) }, foreign(this.user)),
+        h("a", { href: href(["users", this.user]) }, untrusted(this.user)),
         " / ",
-        foreign(this.file),
+        untrusted(this.file),
         " · ",
         h("button", { type: "button", click: take }, "Take it…"),
       ),
@@ -93,13 +93,14 @@ class SessionPage {
       event.preventDefault();
       this.search((signal) => findTime(this.lines, this.time.valueAsNumber + zone(this.time.value), this.size, signal));
     };
-    const back = () => this.search((signal) => previousError(this.lines, this.looked(), this.progress, signal));
-    const on = () => this.search((signal) => nextError(this.lines, this.looked() + 1, this.progress, signal));
+    const previous = () =>
+      this.search((signal) => previousError(this.lines, this.currentOffset(), this.progress, signal));
+    const next = () => this.search((signal) => nextError(this.lines, this.currentOffset() + 1, this.progress, signal));
     return h(
       "div",
       { class: "tools" },
-      h("button", { type: "button", click: back }, "Previous error"),
-      h("button", { type: "button", click: on }, "Next error"),
+      h("button", { type: "button", click: previous }, "Previous error"),
+      h("button", { type: "button", click: next }, "Next error"),
       h("form", { submit }, h("label", { for: "time" }, "Time"), this.time, h("button", { type: "submit" }, "Jump")),
       h("p", {}, h("label", { for: "position" }, "Position"), this.position),
     );
@@ -109,9 +110,9 @@ class SessionPage {
     return h(
       "nav",
       { class: "pager", "aria-label": "Pages of the session" },
-      h("button", { type: "button", click: () => this.to(0) }, "Beginning"),
+      h("button", { type: "button", click: () => this.goTo(0) }, "Beginning"),
       h("button", { type: "button", click: () => this.earlier() }, "Earlier"),
-      h("button", { type: "button", click: () => this.to(this.next ?? this.begin) }, "Later"),
+      h("button", { type: "button", click: () => this.goTo(this.next ?? this.begin) }, "Later"),
       h("button", { type: "button", click: () => this.end() }, "End"),
     );
   }
@@ -130,15 +131,15 @@ class SessionPage {
     this.position.value = String(page.size === 0 ? 0 : (this.begin / page.size) * 1000);
     this.position.setAttribute("aria-valuetext", part);
     this.results.replaceChildren(...page.lines.map((line) => entry(line, (raw, into) => this.showRaw(raw, into))));
-    this.look(address.query.get("at"));
+    this.highlight(address.query.get("at"));
     await this.describe(signal).catch((error) => {
       if (!(error instanceof Problem)) throw error;
-      this.facts.replaceChildren(foreign(error.message)); // the conversation can be read without them
+      this.facts.replaceChildren(untrusted(error.message)); // the conversation can be read without them
     });
   }
 
-  /** Bring a line into sight. @param {string | null} offset */
-  look(offset) {
+  /** Mark a line and scroll to it. @param {string | null} offset */
+  highlight(offset) {
     for (const marked of this.results.querySelectorAll("[aria-current]")) marked.removeAttribute("aria-current");
     const found = [...this.results.children].find((child) => child.getAttribute("data-offset") === offset);
     if (!(found instanceof HTMLElement)) return;
@@ -147,49 +148,49 @@ class SessionPage {
     requestAnimationFrame(() => found.scrollIntoView({ block: "center" }));
   }
 
-  /** The byte of the line that is looked at; where none is, just before the page. */
-  looked() {
+  /** The byte of the highlighted line; without one, just before the page. */
+  currentOffset() {
     const at = readAddress().query.get("at");
     return at === null ? this.begin - 1 : Number(at);
   }
 
   /** @param {number} from */
-  to(from) {
+  goTo(from) {
     const { path, query } = readAddress();
     go(href(path, changed(query, { from: from > 0 ? String(from) : "", at: "" })));
   }
 
   /** @param {number} offset */
-  lookAt(offset) {
+  goToLine(offset) {
     const { path, query } = readAddress();
     const listed = this.results.querySelector(`[data-offset="${offset}"]`) !== null;
     const target = href(path, changed(query, { at: String(offset), ...(listed ? {} : { from: String(offset) }) }));
     if (!listed) return go(target);
     replaceAddress(target);
-    this.look(String(offset));
+    this.highlight(String(offset));
   }
 
   jump() {
-    this.to(Math.floor((Number(this.position.value) / 1000) * this.size));
+    this.goTo(Math.floor((Number(this.position.value) / 1000) * this.size));
   }
 
   earlier() {
     this.search(
       async (signal) => (await this.lines.before(this.begin, PAGE, signal))[0]?.offset ?? 0,
-      (at) => this.to(at),
+      (at) => this.goTo(at),
     );
   }
 
   end() {
     this.search(
       async (signal) => (await this.lines.before(this.size, PAGE, signal))[0]?.offset ?? 0,
-      (at) => this.to(at),
+      (at) => this.goTo(at),
     );
   }
 
   /** @param {number} bytes */
   progress = (bytes) => {
-    this.status.replaceChildren(`Looked through ${size(bytes)} …`);
+    this.status.replaceChildren(`Searched ${size(bytes)} …`);
   };
 
   /**
@@ -197,11 +198,11 @@ class SessionPage {
    * @param {(signal: AbortSignal) => Promise<number | null>} find
    * @param {(offset: number) => void} [show]
    */
-  async search(find, show = (offset) => this.lookAt(offset)) {
+  async search(find, show = (offset) => this.goToLine(offset)) {
     this.searching.abort();
     this.searching = new AbortController();
     const signal = this.searching.signal;
-    this.status.replaceChildren("Looking …");
+    this.status.replaceChildren("Searching …");
     try {
       const offset = await find(signal);
       if (signal.aborted) return;

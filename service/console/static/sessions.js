@@ -2,7 +2,7 @@
 
 import { changed, go, href, readAddress } from "./address.js";
 import { apiPath, ask } from "./api.js";
-import { foreign, h, resultsRegion } from "./dom.js";
+import { h, resultsRegion, untrusted } from "./dom.js";
 import { choice, labelled } from "./fields.js";
 import { Filters } from "./filters.js";
 import { counted, duration, moment, number, size } from "./format.js";
@@ -22,11 +22,11 @@ const PAGE = "200"; // rows; the most that the API gives at once
 
 /** @type {Column[]} */
 const FACTS = [
-  { label: "Project", cell: (row) => foreign(row.project) },
+  { label: "Project", cell: (row) => untrusted(row.project) },
   { label: "Started", sort: "started_at", cell: (row) => moment(row.started_at) },
   { label: "Lasted", numeric: true, cell: (row) => duration(row.wall_seconds) },
   { label: "Size", numeric: true, sort: "size_bytes", cell: (row) => (row.available ? size(row.size_bytes) : "gone") },
-  { label: "Models", cell: (row) => row.models.flatMap((model, at) => [at > 0 && ", ", foreign(model)]) },
+  { label: "Models", cell: (row) => row.models.flatMap((model, at) => [at > 0 && ", ", untrusted(model)]) },
   { label: "Calls", numeric: true, cell: (row) => number(row.tool_calls ?? 0) },
   { label: "Errors", numeric: true, sort: "tool_errors", cell: (row) => errors(row.tool_errors) },
 ];
@@ -53,7 +53,7 @@ class SessionsPage {
     this.results = resultsRegion();
     this.filters = new Filters(user === null, refresh);
     this.ticks = new Ticks(() => this.showTicks());
-    this.title = h("h1", {}, user === null ? "Sessions of all users" : foreign(user));
+    this.title = h("h1", {}, user === null ? "Sessions of all users" : untrusted(user));
     this.about = h("div", { class: user === null ? "" : "about" });
     this.described = false;
     this.picture = h("div", { class: "drawing" });
@@ -93,9 +93,9 @@ class SessionsPage {
     const selection = selectionOf(address.query, this.user);
     const place = Object.fromEntries([...address.query].filter(([name]) => name === "sort" || name === "cursor"));
     const listed = ask(apiPath("sessions"), changed(selection, { ...place, limit: PAGE }), { signal });
-    this.trying(this.about, signal, () => this.describe(signal));
+    this.fillPart(this.about, signal, () => this.describe(signal));
     this.list(address, await listed);
-    this.trying(this.picture, signal, () => this.draw(selection, signal)); // after the rows: it takes longer
+    this.fillPart(this.picture, signal, () => this.draw(selection, signal)); // after the rows: it takes longer
   }
 
   /**
@@ -104,13 +104,13 @@ class SessionsPage {
    * @param {AbortSignal} signal
    * @param {() => Promise<void>} fill
    */
-  async trying(part, signal, fill) {
+  async fillPart(part, signal, fill) {
     part.setAttribute("aria-busy", "true");
     try {
       await fill();
     } catch (error) {
       if (signal.aborted) return;
-      part.replaceChildren(problemPanel(error, () => this.trying(part, signal, fill)));
+      part.replaceChildren(problemPanel(error, () => this.fillPart(part, signal, fill)));
     }
     part.removeAttribute("aria-busy");
   }
@@ -123,9 +123,9 @@ class SessionsPage {
     this.described = true;
     const name = [user.name, user.user_id, user.active ? null : "inactive"].filter(Boolean).join(", ");
     const facts = `${counted(user.sessions, "session", "sessions")}, ${size(user.size_bytes)}`;
-    this.title.replaceChildren(foreign(user.email));
+    this.title.replaceChildren(untrusted(user.email));
     this.about.replaceChildren(
-      h("p", {}, foreign(name), ` · ${facts}`),
+      h("p", {}, untrusted(name), ` · ${facts}`),
       h("p", {}, h("a", { href: href(["audit"], { about: this.user }) }, "Who looked at this person's sessions")),
     );
   }
@@ -142,7 +142,7 @@ class SessionsPage {
         "p",
         { role: "status" },
         `${counted(total, "session", "sessions")} found: `,
-        foreign(inWords(selectionOf(address.query, null))),
+        untrusted(inWords(selectionOf(address.query, null))),
       ),
       table(this.user === null ? "sessions of-all" : "sessions", "Sessions", this.columns(), rows, {
         sorted: address.query.get("sort") ?? "started_at",
@@ -160,7 +160,7 @@ class SessionsPage {
     /** @type {Column} */
     const owner = {
       label: "User",
-      cell: (row) => h("a", { href: href(["users", row.user_id ?? ""]) }, foreign(row.email)),
+      cell: (row) => h("a", { href: href(["users", row.user_id ?? ""]) }, untrusted(row.email)),
     };
     return [this.ticks.column, title, ...(this.user === null ? [owner] : []), ...FACTS];
   }
@@ -203,7 +203,7 @@ class SessionsPage {
 
 /** @param {Session} row @param {string | null} user */
 function sessionLink(row, user) {
-  const name = foreign(row.title || row.session_file);
+  const name = untrusted(row.title || row.session_file);
   if (!row.available) return name;
   return h(
     "a",

@@ -1,7 +1,7 @@
 // The form that takes a token. The token goes into sessionStorage, and with each call into its header; nowhere else.
 
 import { token } from "./api.js";
-import { foreign, h } from "./dom.js";
+import { h, untrusted } from "./dom.js";
 
 /**
  * @param {string} reason why the last token is no good; empty at the first time
@@ -26,7 +26,7 @@ export function signInForm(reason, signedIn) {
     "form",
     { class: "sign-in", submit },
     h("h1", {}, "Sign in"),
-    reason && h("p", { class: "problem", role: "alert" }, foreign(reason)),
+    reason && h("p", { class: "problem", role: "alert" }, untrusted(reason)),
     h("label", { for: "token" }, "Token"),
     input,
     h("p", { id: "token-help" }, "Whoever runs this service gives it to you. It is kept until this tab is closed."),

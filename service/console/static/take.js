@@ -1,8 +1,8 @@
-// Taking sessions: how much it is, then a link of limited life, through which the browser's own download runs.
+// Taking sessions: how much it is, then a link that expires, through which the browser's own download runs.
 
 import { changed, href } from "./address.js";
 import { apiPath, ask, Problem, send } from "./api.js";
-import { foreign, h } from "./dom.js";
+import { h, untrusted } from "./dom.js";
 import { choice } from "./fields.js";
 import { counted, moment, number, size } from "./format.js";
 import { problemPanel } from "./problem.js";
@@ -74,7 +74,7 @@ const COMPRESSIONS = [
   ["store", "None"],
 ];
 /** @type {[value: string, label: string][]} */
-const LIVES = [
+const LIFETIMES = [
   ["900", "15 minutes"],
   ["3600", "1 hour"],
   ["86400", "1 day"],
@@ -97,8 +97,8 @@ class TakeDialog {
     this.amount = h("p", { role: "status" }, "Counting…");
     this.outcome = h("div");
     this.compression = choice("compression", COMPRESSIONS);
-    this.life = choice("life", LIVES);
-    this.life.value = "3600";
+    this.lifetime = choice("lifetime", LIFETIMES);
+    this.lifetime.value = "3600";
     this.manifest = h("input", { id: "manifest", type: "checkbox" });
     this.manifest.checked = true;
     this.manifest.disabled = take.downloads.every(({ manifest }) => manifest === "always");
@@ -111,7 +111,7 @@ class TakeDialog {
     this.element = h(
       "dialog",
       { "aria-labelledby": "take-title", close: () => this.leave() },
-      h("h2", { id: "take-title" }, foreign(take.title)),
+      h("h2", { id: "take-title" }, untrusted(take.title)),
       this.amount,
       several && h("p", {}, `They come as ${several} archives: each has sessions of one user, ${MOST_NAMED} at most.`),
       h("form", { submit: (event) => this.submit(event) }, this.choices(), this.buttons()),
@@ -125,8 +125,8 @@ class TakeDialog {
   }
 
   choices() {
-    const life = h("p", {}, h("label", { for: "life" }, "The link is good for"), this.life);
-    if (!this.isArchive) return life;
+    const lifetime = h("p", {}, h("label", { for: "lifetime" }, "The link is good for"), this.lifetime);
+    if (!this.isArchive) return lifetime;
     return h(
       "div",
       {},
@@ -137,7 +137,7 @@ class TakeDialog {
         this.manifest,
         h("label", { for: "manifest" }, "With a manifest, which proves that the archive is whole"),
       ),
-      life,
+      lifetime,
     );
   }
 
@@ -157,8 +157,8 @@ class TakeDialog {
 
   /** How many files and bytes the archives will hold. */
   async measure() {
-    await this.trying(async () => {
-      const { files, bytes } = this.take.known ?? (await announced(this.take.downloads, this.leaving.signal));
+    await this.attempt(async () => {
+      const { files, bytes } = this.take.known ?? (await countDownloads(this.take.downloads, this.leaving.signal));
       this.amount.replaceChildren(
         h("strong", {}, counted(files, "file", "files"), ", ", size(bytes)),
         " before compression",
@@ -170,7 +170,7 @@ class TakeDialog {
   async submit(event) {
     event.preventDefault();
     this.start.disabled = true;
-    await this.trying(async () => {
+    await this.attempt(async () => {
       const links = await Promise.all(this.take.downloads.map((download) => this.link(download)));
       const single = links.length === 1;
       this.outcome.replaceChildren(
@@ -178,7 +178,7 @@ class TakeDialog {
         h(
           "ul",
           {},
-          links.map(({ url, label, until }) => madeLink(url, label, until)),
+          links.map(({ url, label, until }) => linkItem(url, label, until)),
         ),
         ...(this.isArchive && this.manifest.checked ? [this.verifyLink()] : []),
       );
@@ -193,21 +193,21 @@ class TakeDialog {
       compression: manifest === "none" ? "" : this.compression.value,
       manifest: manifest === "choice" && this.manifest.checked ? "true" : "",
     }).toString();
-    const body = { path: `/${path}${chosen && `?${chosen}`}`, expires_in: Number(this.life.value) };
+    const body = { path: `/${path}${chosen && `?${chosen}`}`, expires_in: Number(this.lifetime.value) };
     const made = await ask(apiPath("links"), {}, { method: "POST", body, signal: this.leaving.signal });
     const inside = made.url.slice(made.url.indexOf("api/links/"));
     return { url: new URL(inside, document.baseURI).href, label, until: made.expires_at };
   }
 
   /** @param {() => Promise<void>} work */
-  async trying(work) {
+  async attempt(work) {
     try {
       await work();
     } catch (error) {
       if (this.leaving.signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
       this.amount.replaceChildren();
-      this.outcome.replaceChildren(problemPanel(error, () => this.trying(work)));
+      this.outcome.replaceChildren(problemPanel(error, () => this.attempt(work)));
     }
   }
 }
@@ -217,14 +217,14 @@ class TakeDialog {
  * @param {Download[]} downloads
  * @param {AbortSignal} signal
  */
-async function announced(downloads, signal) {
+async function countDownloads(downloads, signal) {
   const heads = await Promise.all(downloads.map(({ path, query }) => send(path, query, { method: "HEAD", signal })));
   const sum = (/** @type {string} */ name) => heads.reduce((all, { headers }) => all + Number(headers.get(name)), 0);
   return { files: sum("X-Export-Files"), bytes: sum("X-Export-Bytes") };
 }
 
 /** @param {string} url @param {string} label @param {string} until */
-function madeLink(url, label, until) {
+function linkItem(url, label, until) {
   const copied = h("span", { role: "status" });
   const copy = async () => {
     await navigator.clipboard.writeText(url);
@@ -234,7 +234,7 @@ function madeLink(url, label, until) {
   return h(
     "li",
     {},
-    h("a", { href: url, download: "" }, foreign(label)),
+    h("a", { href: url, download: "" }, untrusted(label)),
     " good until ",
     moment(until),
     " ",

@@ -1,7 +1,7 @@
 // A session's lines as a conversation. Everything is shown as text, whatever is in it; what has an unexpected shape is
 // shown as the JSON that it is.
 
-import { foreign, h, visible } from "./dom.js";
+import { h, untrusted, visibleText } from "./dom.js";
 import { moment, size } from "./format.js";
 
 /** @typedef {import("./api.js").Line} Line */
@@ -22,8 +22,8 @@ function blocksOf(value) {
   return content.map((block) => (typeof block === "string" ? { type: "text", text: block } : objectOf(block)));
 }
 
-/** How many failed tool calls the line tells of. @param {unknown} value */
-export function errorsOf(value) {
+/** How many failed tool calls the line reports. @param {unknown} value */
+function errorsOf(value) {
   const line = objectOf(value);
   const own = line.type === "tool_use_result" && line.is_error === true ? 1 : 0;
   return own + blocksOf(value).filter((block) => block.type === "tool_result" && block.is_error === true).length;
@@ -67,9 +67,9 @@ function speaker(line) {
   if (value.type === "user") return "User";
   if (value.type === "assistant") {
     const model = objectOf(value.message).model;
-    return h("span", {}, "Assistant ", typeof model === "string" && h("small", {}, foreign(model)));
+    return h("span", {}, "Assistant ", typeof model === "string" && h("small", {}, untrusted(model)));
   }
-  if (typeof value.type === "string") return foreign(value.type[0]?.toUpperCase() + value.type.slice(1, 60));
+  if (typeof value.type === "string") return untrusted(value.type[0]?.toUpperCase() + value.type.slice(1, 60));
   return line.text === undefined ? "Line" : "Not JSON";
 }
 
@@ -131,7 +131,7 @@ function folded(summary, text, failed) {
   const details = h(
     "details",
     { class: failed ? "failed" : "", open: failed },
-    h("summary", {}, mark, foreign(summary)),
+    h("summary", {}, mark, untrusted(summary)),
   );
   const fill = () => details.childElementCount === 1 && details.append(longText(text, "pre"));
   details.addEventListener("toggle", fill);
@@ -145,11 +145,11 @@ function folded(summary, text, failed) {
  * @param {"div" | "pre"} [tag]
  */
 export function longText(text, tag = "div") {
-  const shown = h(tag, { class: "text", dir: "auto" }, visible(text.slice(0, LONG)));
+  const shown = h(tag, { class: "text", dir: "auto" }, visibleText(text.slice(0, LONG)));
   if (text.length <= LONG) return shown;
   const more = h("button", { type: "button", click: () => all() }, `Show all of it (${size(text.length)})`);
   const all = () => {
-    shown.textContent = visible(text);
+    shown.textContent = visibleText(text);
     more.remove();
   };
   return h("div", {}, shown, more);

@@ -2,7 +2,7 @@
 
 import { changed, href, readAddress, replaceAddress } from "./address.js";
 import { apiPath, ask } from "./api.js";
-import { foreign, h, resultsRegion } from "./dom.js";
+import { h, resultsRegion, untrusted } from "./dom.js";
 import { delayed, fillUnlessFocused } from "./fields.js";
 import { counted, moment, number, size } from "./format.js";
 import { offsetPager, table } from "./table.js";
@@ -13,9 +13,12 @@ import { offsetPager, table } from "./table.js";
 
 /** @type {import("./table.js").Column<User>[]} */
 const USERS = [
-  { label: "User", head: true, cell: (row) => h("a", { href: href(["users", row.user_id]) }, foreign(row.email)) },
-  { label: "Name", cell: (row) => [foreign(row.name), " ", !row.active && h("span", { class: "badge" }, "inactive")] },
-  { label: "Id", cell: (row) => foreign(row.user_id) },
+  { label: "User", head: true, cell: (row) => h("a", { href: href(["users", row.user_id]) }, untrusted(row.email)) },
+  {
+    label: "Name",
+    cell: (row) => [untrusted(row.name), " ", !row.active && h("span", { class: "badge" }, "inactive")],
+  },
+  { label: "Id", cell: (row) => untrusted(row.user_id) },
   { label: "Sessions", numeric: true, cell: (row) => number(row.sessions) },
   { label: "Size", numeric: true, cell: (row) => size(row.size_bytes) },
   { label: "Last session", cell: (row) => moment(row.last_session_at) },
@@ -23,7 +26,7 @@ const USERS = [
 
 /** @type {import("./table.js").Column<Directory>[]} */
 const DIRECTORIES = [
-  { label: "Directory", head: true, cell: (row) => foreign(row.directory) },
+  { label: "Directory", head: true, cell: (row) => untrusted(row.directory) },
   { label: "Sessions", numeric: true, cell: (row) => number(row.sessions) },
   { label: "Size", numeric: true, cell: (row) => size(row.size_bytes) },
   { label: "Last session", cell: (row) => moment(row.last_session_at) },

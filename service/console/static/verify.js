@@ -1,7 +1,7 @@
 // The page that verifies an archive on the reader's own disk. Nothing of the archive leaves the browser.
 
 import { href } from "./address.js";
-import { foreign, h, resultsRegion } from "./dom.js";
+import { h, resultsRegion, untrusted } from "./dom.js";
 import { counted, number, size } from "./format.js";
 import { inWords } from "./selection.js";
 import { verify } from "./verification.js";
@@ -70,21 +70,21 @@ function verdict(name, found) {
   return h(
     "section",
     { class: "whole", role: "status" },
-    h("h2", {}, foreign(name), " is whole."),
+    h("h2", {}, untrusted(name), " is whole."),
     h(
       "p",
       {},
       `${counted(found.files, "session", "sessions")}, ${size(found.bytes)}, each with the size and SHA-256 that the manifest lists.`,
     ),
-    h("p", {}, "Asked for: ", foreign(asked(found)), "."),
+    h("p", {}, "Asked for: ", untrusted(askedFor(found)), "."),
     !("session_file" in found.selection) && // a list is not asked for by names
-      h("p", {}, h("a", { href: listed(found) }, "What the service finds for this now")),
+      h("p", {}, h("a", { href: listHref(found) }, "What the service finds for this now")),
     found.skipped.length > 0 &&
-      named(
+      namedList(
         "Left out by the service:",
         found.skipped.map((file) => `${file.name}: ${file.reason}`),
       ),
-    found.stillWritten.length > 0 && named("Still being written when they were taken:", found.stillWritten),
+    found.stillWritten.length > 0 && namedList("Still being written when they were taken:", found.stillWritten),
   );
 }
 
@@ -93,15 +93,15 @@ function notWhole(name, reasons) {
   return h(
     "section",
     { class: "problem", role: "alert" },
-    h("h2", {}, foreign(name), " is not proved whole."),
-    named("", reasons),
+    h("h2", {}, untrusted(name), " is not proved whole."),
+    namedList("", reasons),
   );
 }
 
 /** @param {string} title @param {string[]} sentences */
-function named(title, sentences) {
+function namedList(title, sentences) {
   const more = sentences.length - MOST_NAMED;
-  const items = sentences.slice(0, MOST_NAMED).map((sentence) => h("li", {}, foreign(sentence)));
+  const items = sentences.slice(0, MOST_NAMED).map((sentence) => h("li", {}, untrusted(sentence)));
   return h(
     "div",
     {},
@@ -111,7 +111,7 @@ function named(title, sentences) {
 }
 
 /** What was asked for, in words. @param {Verification} found */
-function asked(found) {
+function askedFor(found) {
   const query = queryOf(found);
   const named = found.owner === null ? query.getAll("user_id") : [found.owner];
   const whose = named.length > 0 ? named.join(", ") : "all users";
@@ -119,7 +119,7 @@ function asked(found) {
 }
 
 /** The list of the same selection. @param {Verification} found */
-function listed(found) {
+function listHref(found) {
   return href(found.owner === null ? ["sessions"] : ["users", found.owner], queryOf(found));
 }
 
