@@ -15,14 +15,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
+from typing import TypeAlias
 
-from service.catalog import CatalogError, Index, IndexRow, User
+from service.catalog import CatalogError, FileState, Index, IndexRow, User
 from service.pools import Pool
 from service.sessions.background import Background, Stopped
 from service.sessions.folders import TOGETHER, Folders, batches
-from service.sessions.reading import Reader, file_state
-from service.store import Listing, NotFound, NotRegular, StoreError, StoreUnavailable
+from service.sessions.reading import Reader, announced_reads, file_state
+from service.store import Announced, Listing, NotFound, NotRegular, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ AT_ONCE = 4  # threads of the pool that list files for one request
 SLICE = 1  # seconds of reading after which rows are written
 MOST_ROWS = 5000  # rows that are written at once; then the user's cached list is outdated
 QUICK = 0.05  # if listing takes at most this many seconds, even requests that do not need it wait for it
+
+Unread: TypeAlias = deque[tuple[str, FileState]]  # files to be read, by name
 
 
 class NotIndexedInTime(Exception):
@@ -152,30 +155,30 @@ class Indexer:
             if await self._read_all(user, unread, pool, pause):
                 tracked.read = seen
 
-    async def _update_rows(self, user: User, tracked: Tracked, pool: Pool) -> tuple[Seen, deque[str]]:
-        """List the files and bring the rows up to date; returns what was seen, and the names of the files to read."""
+    async def _update_rows(self, user: User, tracked: Tracked, pool: Pool) -> tuple[Seen, Unread]:
+        """List the files and bring the rows up to date; returns what was seen, and the files to read."""
         async with tracked.listing:
             state, listing = await pool.run(self._list_with_state, user)
             unread = await self._write_rows(user, listing)
             tracked.listed = Seen(_digest(listing), state)
             return tracked.listed, unread
 
-    async def _write_rows(self, user: User, listing: Listing) -> deque[str]:
-        """Write a row for each file, and delete those of missing files; returns the names of the files to read."""
+    async def _write_rows(self, user: User, listing: Listing) -> Unread:
+        """Write a row for each file, and delete those of missing files; returns the files to read."""
         known = await self._index.known(user.id)
-        rows, unread = [], deque[str]()
+        rows, unread = [], Unread()
         states = map(file_state, listing.sizes, listing.mtimes_ns, listing.identities)
         for name, state in zip(listing.names, states, strict=True):
             before, was_read = known.pop(name, (None, False))
             if before != state:
                 rows.append(IndexRow(name, state, None))
             if before != state or not was_read:
-                unread.append(name)
+                unread.append((name, state))
         if rows or known:
             await self._index.replace(user.id, rows, known)
         return unread
 
-    async def _read_all(self, user: User, unread: deque[str], pool: Pool, pause: Callable[[], None]) -> bool:
+    async def _read_all(self, user: User, unread: Unread, pool: Pool, pause: Callable[[], None]) -> bool:
         """Read these files; returns whether all could be read."""
         all_read = True
         while unread:
@@ -212,18 +215,20 @@ class Indexer:
         """The state is read first: a change during the listing must make the state outdated."""
         return self._folders.state(user), self._folders.list(user)
 
-    def _read_some(self, user: User, unread: deque[str], pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
-        """Read files for up to SLICE seconds, removing their names from `unread`; returns the rows, and whether a file
-        could not be read."""
+    def _read_some(self, user: User, unread: Unread, pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
+        """Read files for up to SLICE seconds, removing them from `unread`; returns the rows, and whether a file could
+        not be read."""
         rows: list[IndexRow] = []
         failed = False
         began = time.monotonic()
         files = self._folders.open(user)
+        reads = files.prefetch(announced_reads(files, tuple(islice(unread, MOST_ROWS))))
+        announced = Announced(reads, 0) if reads else None
         try:
             while unread and len(rows) < MOST_ROWS and time.monotonic() - began < SLICE:
-                name = unread.popleft()
+                name, _ = unread.popleft()
                 try:
-                    state, facts = self._reader.read(user.id, files, name, pause)
+                    state, facts = self._reader.read(user.id, files, name, announced, pause)
                     rows.append(IndexRow(name, state, facts))
                 except (NotFound, NotRegular):
                     continue  # gone since it was listed
@@ -233,6 +238,8 @@ class Indexer:
                     failed = True
                     self._log_once(f"index: {name} of user {user.id!r}: {error} {error.__cause__ or ''}")
         finally:
+            if reads:
+                reads.close()
             files.close()
         return rows, failed
 

@@ -1,14 +1,15 @@
 """Reads session files for the index, block by block into transcripts. All functions block."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from cachetools import LRUCache
 
 from service.catalog import Facts, FileState
 from service.sessions.transcript import Transcript
-from service.store import OpenFile, UserFiles
+from service.store import Announced, OpenFile, Read, UserFiles
 
+READ = 1024 * 1024  # bytes that are read at once
 BLOCK = 256 * 1024  # bytes; decoding one holds the interpreter's lock for half a millisecond
 WORTH_KEEPING = 1024 * 1024  # bytes; reading a smaller file again costs next to nothing
 KEPT = 16 * 1024 * 1024  # bytes of all cached transcripts together
@@ -16,6 +17,14 @@ KEPT = 16 * 1024 * 1024  # bytes of all cached transcripts together
 
 def file_state(size: int, mtime_ns: int, identity: bytes) -> FileState:
     return FileState(size, mtime_ns, identity.hex())
+
+
+def announced_reads(files: UserFiles, unread: Iterable[tuple[str, FileState]]) -> Iterator[tuple[UserFiles, Read]]:
+    """The reads that a `Reader` makes of these files of one user, for `UserFiles.prefetch`."""
+    for name, state in unread:
+        size, identity = state.size_bytes, bytes.fromhex(state.identity)
+        for offset in range(0, max(size, 1), READ):
+            yield files, Read(0, name, offset, min(READ, size - offset), identity)
 
 
 class Reader:
@@ -28,12 +37,14 @@ class Reader:
         self._lock = threading.Lock()
         self._kept: LRUCache[tuple[str, str], tuple[str, Transcript]] = LRUCache(KEPT, lambda kept: kept[1].weight)
 
-    def read(self, user_id: str, files: UserFiles, name: str, pause: Callable[[], None]) -> tuple[FileState, Facts]:
+    def read(
+        self, user_id: str, files: UserFiles, name: str, announced: Announced | None, pause: Callable[[], None]
+    ) -> tuple[FileState, Facts]:
         """The facts of a user's file, and its version when it was opened. `pause` is called before each block.
 
         Raises StoreError, and what `pause` raises.
         """
-        file = files.open(name)
+        file = files.open(name, announced)
         try:
             state = file_state(file.size, file.mtime_ns, file.identity)
             transcript = self._take(user_id, name, state)
@@ -58,7 +69,9 @@ class Reader:
 
 
 def _read(file: OpenFile, transcript: Transcript, pause: Callable[[], None]) -> Facts:
-    for offset in range(transcript.position, file.size, BLOCK):
-        pause()
-        transcript.feed(file.read_at(offset, min(BLOCK, file.size - offset)))
+    for offset in range(transcript.position, file.size, READ):
+        text = file.read_at(offset, min(READ, file.size - offset))
+        for start in range(0, len(text), BLOCK):
+            pause()
+            transcript.feed(text[start : start + BLOCK])
     return transcript.finish()

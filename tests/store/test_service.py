@@ -10,6 +10,7 @@ import pytest
 
 from service.config import S3, Exports
 from service.store import BucketRoot
+from tests.bucket import StandIn, in_thread
 from tests.s3_faults import Faults, faulty
 from tests.store.stores import BucketContent
 from tests.world import World, assert_problem
@@ -137,3 +138,18 @@ async def test_a_user_without_objects_has_no_directory(far_world: World, bucket:
     service = await far_world.start()
     assert_problem(await service.get(EXPORT), 404, "The user has no sessions directory.")
     assert_problem(await service.get(f"{SESSIONS}/secret.jsonl/download"), 404, "No such session file.")
+
+
+async def test_the_index_reads_many_objects_at_the_same_time(world: World, credentials: None) -> None:
+    stand_in = StandIn(latency=0.02)
+    line = json.dumps({"type": "user", "message": {"content": "needle"}, "timestamp": "2026-05-10T12:00:00Z"}).encode()
+    for number in range(100):
+        stand_in.put(f"alice/{number:03}.jsonl", line + b"\n" + b" " * (3 * MIB if number == 50 else number))
+    with in_thread(stand_in) as url:
+        world.bucket = BucketRoot("sessions", "")
+        world.s3 = S3(endpoint=url, path_style=True, connections=16)
+        service = await world.start()
+        answer = await service.get(f"{SESSIONS}?q=needle")
+        assert answer.json["pagination"]["total"] == 100
+        assert stand_in.most_running == 16
+        await service.stop()
