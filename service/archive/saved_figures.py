@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Protocol
 
-from service.archive.plan import Plan
+from service.archive.plan import Folder, Plan
 from service.archive.remembered import Remembered
 from service.pools import Pool
 
 LENGTHS = Struct("<HI")  # of a key and of its figures
+TOGETHER = 500  # users whose texts are in memory at once
 MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
 
@@ -37,8 +38,11 @@ class SavedFigures:
     async def load(self, plan: Plan) -> dict[bytes, bytes]:
         """The saved figures, by key, of each user with files whose figures are not in memory."""
         users = await self._pool.run(self._unknown_users, plan)
-        texts = await self._store.read(users, plan.dialect) if users else []
-        return await self._pool.run(lambda: dict(figures for _, text in texts for figures in unpack(text)))
+        loaded: dict[bytes, bytes] = {}
+        for start in range(0, len(users), TOGETHER):
+            texts = await self._store.read(users[start : start + TOGETHER], plan.dialect)
+            await self._pool.run(_add_all, loaded, texts)
+        return loaded
 
     def save_later(self, plan: Plan) -> None:
         """Save the remembered figures of the plan's files, in the background."""
@@ -52,18 +56,22 @@ class SavedFigures:
 
     async def _save(self, plan: Plan) -> None:
         async with self._turn:
-            before = await self._store.read([folder.user_id for folder in plan.folders], plan.dialect)
-            if texts := await self._pool.run(self._texts, plan, before):
-                await self._store.write(texts, plan.dialect)
+            keys = plan.keys()
+            for start in range(0, len(plan.folders), TOGETHER):
+                folders = plan.folders[start : start + TOGETHER]
+                before = await self._store.read([folder.user_id for folder in folders], plan.dialect)
+                if texts := await self._pool.run(self._texts, folders, keys, before):
+                    await self._store.write(texts, plan.dialect)
 
-    def _texts(self, plan: Plan, before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
-        """The new texts, for users whose figures have changed."""
+    def _texts(
+        self, folders: Sequence[Folder], keys: Iterator[bytes], before: Sequence[tuple[str, bytes]]
+    ) -> dict[str, bytes]:
+        """The new texts, for users whose figures have changed. `keys` goes on with those of the folders' files."""
         others: dict[str, dict[bytes, bytes]] = {}
         for user_id, text in before:
             others.setdefault(user_id, {}).update(unpack(text))
         texts = {}
-        keys = plan.keys()
-        for folder in plan.folders:
+        for folder in folders:
             known = self._known([next(keys) for _ in folder.listing.names])
             old = others.get(folder.user_id, {})
             if any(old.get(key) != figures for key, figures in known.items()):
@@ -84,6 +92,11 @@ class SavedFigures:
             if not all(known):
                 users.append(folder.user_id)
         return users
+
+
+def _add_all(loaded: dict[bytes, bytes], texts: Iterable[tuple[str, bytes]]) -> None:
+    for _, text in texts:
+        loaded.update(unpack(text))
 
 
 def pack(figures: Iterable[tuple[bytes, bytes]]) -> bytes:

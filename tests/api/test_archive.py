@@ -13,7 +13,7 @@ from service.archive.codec import BLOCK
 from service.catalog import User
 from service.cli.transcripts import Writer
 from service.config import Exports
-from service.store import NotFound
+from service.store import Announced, NotFound
 from service.store.local import LocalUserFiles
 from service.transfers.admission import ADMISSION
 from tests.world import NOISE, Answer, World, assert_problem
@@ -280,10 +280,10 @@ async def test_a_file_that_is_made_unreadable_breaks_what_was_promised_and_is_sk
     whole = await service.get(EXPORT)
     opened = LocalUserFiles.open
 
-    def refusing(self: LocalUserFiles, name: str) -> object:
+    def refusing(self: LocalUserFiles, name: str, announced: Announced | None = None) -> object:
         if name == files[3].name:
             raise NotFound
-        return opened(self, name)
+        return opened(self, name, announced)
 
     monkeypatch.setattr(LocalUserFiles, "open", refusing)
     async with service.request(EXPORT) as response:

@@ -46,7 +46,7 @@ def overhead(run: Run) -> Iterator[Table]:
     yield Table(
         "overhead of metrics and log",
         "Off: no metrics, log at `error`. On: metrics, log at `info`. In turn, round by round; a difference is the "
-        "median of the rounds'. Processor time is the server's: other programs disturb it less. `/nothing` is a 404, "
+        "median of the rounds'. Processor time is the server's: other programs disturb it less. `/nothing` is a 401, "
         "which has a line in the log.",
         ("what", "time off", "time on", "difference", "processor off", "processor on", "difference"),
         rows,
