@@ -1,10 +1,12 @@
 """Fixtures: few, and real. What each run has in common."""
 
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,7 @@ from hypothesis import settings
 from service.config import ProxyHeaders, Server
 from tests.postgres import Postgres
 from tests.s3 import CREDENTIALS
+from tests.scratch import abandoned, in_memory, new_directory
 from tests.world import World
 
 # No deadline: other work on the machine is no mistake. `--hypothesis-profile=full` is for the long run.
@@ -55,13 +58,26 @@ def postgres() -> Iterator[Postgres]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def catalogs() -> Iterator[Path]:
+    """A directory for catalogs. In memory: on a disk, DuckDB's fsync takes longer than all else in most tests."""
+    parent = in_memory()
+    for directory in abandoned("catalogs", parent):
+        shutil.rmtree(directory, ignore_errors=True)
+    directory = new_directory("catalogs", parent)
+    yield directory
+    shutil.rmtree(directory)
+
+
 @pytest.fixture
-def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def catalog_url(request: pytest.FixtureRequest, catalogs: Path) -> Iterator[str]:
     """A new catalog on the engine that `tests.engines` chooses; DuckDB if nobody does."""
     if getattr(request, "param", "duckdb") == "duckdb":
-        return str(tmp_path / "catalog.duckdb")
+        with TemporaryDirectory(dir=catalogs) as directory:
+            yield f"{directory}/catalog.duckdb"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.new_url()
+    yield server.new_url()
 
 
 @pytest.fixture

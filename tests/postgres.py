@@ -5,12 +5,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+
+from tests.scratch import abandoned, new_directory
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
 SETTINGS = "listen_addresses=127.0.0.1 max_connections=200 shared_buffers=64MB log_statement=none"
@@ -27,7 +29,9 @@ class Postgres:
         if BIN is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
             pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
         self._durable = durable
-        self._home = Path(tempfile.mkdtemp(prefix="session-export-postgres-"))
+        for home in abandoned("postgres"):
+            _remove(home)
+        self._home = new_directory("postgres")
         self._data = self._home / "data"
         if os.geteuid() == 0:
             shutil.chown(self._home, "nobody", "nogroup")
@@ -109,3 +113,13 @@ class Postgres:
             stdout=subprocess.DEVNULL,
             cwd=self._home,
         )
+
+
+def _remove(home: Path) -> None:
+    """A server that a killed run has left, with what it wrote."""
+    data = home / "data"
+    with suppress(OSError, ValueError, IndexError):  # it had not started, or has ended
+        server = int((data / "postmaster.pid").read_text().split()[0])
+        if Path(f"/proc/{server}/cwd").readlink() == data:
+            os.kill(server, signal.SIGQUIT)
+    shutil.rmtree(home, ignore_errors=True)

@@ -233,5 +233,5 @@ def assert_problem(answer: Answer, status: int, detail: str | None = None) -> No
     assert answer.json["status"] == status
     assert answer.json["detail"].strip()
     assert detail is None or answer.json["detail"] == detail
-    for secret in (b"Traceback", b"/root/", b"SELECT", b".py", b"/tmp"):
+    for secret in (b"Traceback", b"/root/", b"SELECT", b".py", b"/tmp", b"/dev/shm"):
         assert secret not in answer.body

@@ -74,7 +74,7 @@ async def test_what_was_not_yet_merged_into_the_file_stays_small(database: Datab
     ],
 )
 async def test_starts_without_an_outcome_are_interrupted_and_no_others(
-    database: Database, tmp_path: Path, requests: list[tuple[str | None, str]], interrupted: list[str | None]
+    database: Database, catalog_url: str, requests: list[tuple[str | None, str]], interrupted: list[str | None]
 ) -> None:
     audit = AuditLog(database)
     for correlation_id, written in requests:
@@ -84,7 +84,7 @@ async def test_starts_without_an_outcome_are_interrupted_and_no_others(
     await database.query("DROP TABLE schema_version")
     database.close()
     for expected in (interrupted, interrupted):  # each gets one outcome
-        again = await opened(str(tmp_path / "catalog.duckdb"))
+        again = await opened(catalog_url)
         await Replica(again, AuditLog(again)).register()
         rows = await again.query("SELECT correlation_id FROM audit_log WHERE result = 'interrupted'")
         assert sorted(str(row["correlation_id"]) for row in rows) == list(map(str, expected))
