@@ -14,7 +14,7 @@ from service.store.files import Read, UserFiles
 T = TypeVar("T")
 Key: TypeAlias = tuple[int, str]  # of a file: its folder and its name
 
-DEPTH = 512  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
+DEPTH = 384  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
 MOST_BYTES = 12 * 1024 * 1024  # of one reader
 LEAST_BYTES = 1024 * 1024  # of one reader, even if the budget is used up: each reader can always make progress
 

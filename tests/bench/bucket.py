@@ -59,13 +59,14 @@ def stand_in(scratch: Path, latency: float, *directories: Path) -> Iterator[Serv
 @contextmanager
 def _service(run: Run, bucket: Server) -> Iterator[Server]:
     s3 = {"endpoint": bucket.url("").rstrip("/"), "path_style": True}
-    with service(run.corpora, run.scratch, storage={"root": "s3://sessions", "s3": s3}) as server:
+    storage: dict[str, object] = {"root": "s3://sessions", "s3": s3}
+    with service(run.corpora, run.scratch, storage=storage, index={"enabled": False}) as server:
         yield server
 
 
 @contextmanager
 def _local(run: Run) -> Iterator[Server]:
-    with service(run.corpora, run.scratch) as server:
+    with service(run.corpora, run.scratch, index={"enabled": False}) as server:
         yield server
 
 
