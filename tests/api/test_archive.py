@@ -58,7 +58,10 @@ async def test_the_first_export_is_chunked_and_the_next_has_its_exact_length(
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "measured first"])
-@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize(
+    "compression",
+    [Compression.FAST, *(pytest.param(other, marks=pytest.mark.long) for other in Compression if other != "fast")],
+)
 @pytest.mark.usefixtures("files")
 async def test_a_range_counts_with_a_tag_that_matches_or_on_a_pinned_url(
     service: World, compression: Compression, known: bool
