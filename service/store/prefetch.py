@@ -111,12 +111,13 @@ class Prefetch(Generic[T]):
                     self._left_out.add((key, offset))
                 return None
         read, future = found
-        # A read that still waits for a thread would make the caller wait for the reads of others.
-        result = None if future.cancel() else future.result()
-        with self._lock:
-            self._forget(read)
-            self._begin()
-        return result
+        try:
+            # A read that still waits for a thread would make the caller wait for the reads of others.
+            return None if future.cancel() else future.result()
+        finally:
+            with self._lock:
+                self._forget(read)
+                self._begin()
 
     def drop(self, folder: int, name: str) -> None:
         """No more reads of the file will be taken."""

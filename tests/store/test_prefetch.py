@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,19 @@ def test_an_error_is_raised_where_the_read_is_taken(executor: ThreadPoolExecutor
         prefetch.take(0, "000000", 0)
     assert prefetch.take(0, "000000", 0) is None
     prefetch.close()
+
+
+def test_reads_that_fail_hold_nothing(executor: ThreadPoolExecutor) -> None:
+    def fail(files: UserFiles, read: Read) -> str:
+        raise NotFound
+
+    budget = Budget(3 * MIB)
+    prefetch = Prefetch(reads_of(100, MIB), fail, executor, budget)
+    for number in range(100):
+        with suppress(NotFound):
+            prefetch.take(0, f"{number:06}", 0)
+    prefetch.close()
+    assert budget.take(3 * MIB)
 
 
 @given(st.data())
