@@ -33,6 +33,7 @@ REMOVE_USERS = """
     WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))
 """
 USERS = "SELECT DISTINCT user_id FROM session_index"
+MISSING_USERS = f"{USERS} WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = session_index.user_id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,12 @@ class Index:
         """The ids of the users who have rows. Raises CatalogError."""
         return {row["user_id"] for row in await self._database.query(USERS)}
 
-    async def forget_users_except(self, user_ids: Iterable[str]) -> None:
-        """Delete the rows of all other users. Raises CatalogError."""
-        if gone := await self.user_ids() - set(user_ids):
-            await self._database.query(REMOVE_USERS, [SEPARATOR.join(gone)])
+    async def forget_missing_users(self) -> set[str]:
+        """Delete the rows of users who no longer exist; returns their ids. Raises CatalogError."""
+        missing = {row["user_id"] for row in await self._database.query(MISSING_USERS)}
+        if missing:
+            await self._database.query(REMOVE_USERS, [SEPARATOR.join(missing)])
+        return missing
 
 
 def _texts(row: IndexRow) -> list[str]:
@@ -159,9 +162,7 @@ def _texts(row: IndexRow) -> list[str]:
         unread = {"tool_calls": 0, "tool_errors": 0}
         values += [modified_at, modified_at, None, *(unread.get(field.name) for field in fields(Facts))]
     else:
-        if (
-            row.session_file == f"{facts.session_id}.jsonl"
-        ):  # nearly always; to hold it twice costs 20 MB a million rows
+        if row.session_file == f"{facts.session_id}.jsonl":  # nearly always; to hold both costs 20 MB a million rows
             facts = replace(facts, session_id=None)
         span = [facts.started_at or modified_at, facts.ended_at or modified_at]
         values += [*span, FACTS_VERSION, *(getattr(facts, field.name) for field in fields(Facts))]

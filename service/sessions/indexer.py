@@ -109,7 +109,8 @@ class Indexer:
                     await self._update(user, facts=facts, pool=background.pool, pause=background.rest)
                 except StoreUnavailable as error:
                     self._log_once(f"index: the files of user {user.id!r} cannot be listed: {error.__cause__ or error}")
-        await self._index.forget_users_except(user.id for user in users)
+        for user_id in await self._index.forget_missing_users():
+            self._tracked.pop(user_id, None)  # a user who comes back has no rows
 
     async def refresh(self, users: Sequence[User], *, facts: bool) -> None:
         """Return once each file that these users have now has a row, and with `facts` has also been read.

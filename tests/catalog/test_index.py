@@ -38,7 +38,8 @@ async def test_rows_replace_those_of_the_same_files_and_what_is_gone_goes(databa
     await index.replace("other", [row("a.jsonl")])
     await index.replace("u", [row("a.jsonl", None)], gone=["b.jsonl"])
     assert {name: read for name, (_, read) in (await index.known("u")).items()} == {"a.jsonl": False}
-    await index.forget_users_except(["u"])
+    await database.query("INSERT INTO users (id, email, active) VALUES ('u', 'u@example.com', TRUE)")
+    assert await index.forget_missing_users() == {"other"}
     assert await index.known("other") == {}
     assert len(await index.known("u")) == 1
 

@@ -203,6 +203,39 @@ async def test_users_have_the_rows_of_their_own_directories(service: World) -> N
     assert await service.sql("SELECT user_id, session_file FROM session_index") == []
 
 
+async def test_a_user_who_comes_during_a_round_keeps_their_rows(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = service.app[INDEXER]._folders
+    users = folders.users
+
+    async def sessions_of_bob() -> int:
+        count: int = (await service.get("/api/admin/users/u-2")).json["sessions"]
+        return count
+
+    async def users_before_bob() -> list[User]:
+        found = await users()
+        await service.add_users(User("u-2", "bob@example.com", "Bob"))
+        service.file("b.jsonl", session(), folder="bob")
+        assert await sessions_of_bob() == 1
+        return found
+
+    monkeypatch.setattr(folders, "users", users_before_bob)
+    await service.app[INDEXER].round()
+    assert await sessions_of_bob() == 1
+
+
+async def test_a_user_who_was_deleted_and_comes_back_has_their_rows_again(service: World) -> None:
+    service.file("a.jsonl", session())
+    user = "SELECT id, email, name, active FROM users WHERE id = 'u-1'"
+    await service.sql(f"CREATE TABLE kept AS {user}")
+    assert (await indexed(service)).keys() == {"a.jsonl"}
+    await service.sql("DELETE FROM users WHERE id = 'u-1'")
+    assert await indexed(service) == {}
+    await service.sql("INSERT INTO users (id, email, name, active) SELECT * FROM kept")
+    assert (await indexed(service)).keys() == {"a.jsonl"}
+
+
 async def test_facts_of_an_older_version_are_found_anew(service: World) -> None:
     service.file("a.jsonl", session())
     await indexed(service)
