@@ -60,7 +60,7 @@ class Stopped(Exception):
 
 
 Result = Block | TooBig | Skipped
-Job = Callable[[], list[Result]]
+Job = Callable[[], tuple[int, list[Result]]]  # it returns the number of its first file's folder, and its results
 
 
 class Blocks:
@@ -80,7 +80,6 @@ class Blocks:
         The pool may be shared. At most `pool.threads` + EXTRA_JOBS of these jobs are submitted and not taken yet, so
         memory is bounded and every archive gets its turn.
         """
-        opener.will_read(rows, begin)
         self._opener = opener
         self._rows = rows
         self._codec = opener.plan.codec
@@ -94,6 +93,7 @@ class Blocks:
         self._tallied = b""  # the key of the member whose blocks are in the tally
         self._tally = self._unfinished()
         self._begin = self._tally.size if self._tally else begin
+        opener.will_read(rows, self._begin)
         self._stopped = False
         self._prefetch = Prefetch(self._jobs(), pool.executor, self._depth)
 
@@ -102,7 +102,8 @@ class Blocks:
 
         Raises StoreError if a file cannot be read to its end or has changed since the plan, and StoreUnavailable.
         """
-        for results in self._prefetch:
+        for folder, results in self._prefetch:
+            self._close_folders_before(folder)
             for result in results:
                 if isinstance(result, TooBig):
                     yield from map(self._take, self._make_blocks(result.listed))
@@ -121,8 +122,14 @@ class Blocks:
             self._close(file)
         self._opener.close()
 
+    def _close_folders_before(self, folder: int) -> None:
+        """Close the directories of the folders before this one. As results are taken in order, no job needs them."""
+        for done in range(self._folder, folder):
+            self._opener.close_folder(done)
+        self._folder = folder
+
     def _take(self, result: Block | Skipped) -> Block | Skipped:
-        """Note the figures of a file with several blocks, and close what is no longer needed."""
+        """Note the figures of a file with several blocks, and close the file after its last block."""
         if isinstance(result, Skipped):
             return result
         member = result.member
@@ -130,9 +137,6 @@ class Blocks:
             self._add_to_tally(result, self._remembered)
         if result.is_last:
             self._close(member.file)
-        if member.folder != self._folder:  # all jobs of the previous folder are done, as results are taken in order
-            self._opener.close_folder(self._folder)
-            self._folder = member.folder
         return result
 
     def _unfinished(self) -> Tally | None:
@@ -186,19 +190,19 @@ class Blocks:
     def _big_file_jobs(self, listed: Listed, begin: int) -> Iterator[Job]:
         member = self._opened(listed)
         if isinstance(member, Skipped):
-            yield lambda: [member]
+            yield lambda: (listed.folder, [member])
             return
         for offset in _offsets(member, begin):
             yield partial(self._one_block, member, offset)
 
-    def _small_files(self, batch: list[Listed]) -> list[Result]:
+    def _small_files(self, batch: list[Listed]) -> tuple[int, list[Result]]:
         room = 2 * BLOCK  # twice the listed bytes; no batch holds more in memory
-        results = []
+        results: list[Result] = []
         for listed in batch:
             result = self._small_file(listed, min(room, BLOCK))
             room -= len(result.text) if isinstance(result, Block) else 0
             results.append(result)
-        return results
+        return batch[0].folder, results
 
     def _small_file(self, listed: Listed, most: int) -> Result:
         member = self._opener.open(listed)
@@ -219,8 +223,8 @@ class Blocks:
             member.file.close()
         return block
 
-    def _one_block(self, member: Member, offset: int) -> list[Result]:
-        return [self._block(member, offset)]
+    def _one_block(self, member: Member, offset: int) -> tuple[int, list[Result]]:
+        return member.folder, [self._block(member, offset)]
 
     def _block(self, member: Member, offset: int) -> Block:
         text = _text(member, offset)

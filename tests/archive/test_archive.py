@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.archive import Compression, streamed
+from service.archive import Archive, Compression, Folder, Plan, Remembered, Source, most_open_folders, streamed
 from service.archive.blocks import BATCH_FILES
 from service.archive.codec import BLOCK
 from service.archive.framing import zip_time
@@ -22,7 +23,7 @@ from service.archive.prefetch import Prefetch
 from service.cli.transcripts import Writer
 from service.pools import Pool
 from service.store import LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
-from tests.archive.memory import EndlessFile, GrowingFile, MemoryFile, MemoryFiles, archive_of, listing_of
+from tests.archive.memory import Doors, EndlessFile, GrowingFile, MemoryFile, MemoryFiles, archive_of, listing_of
 
 
 def read(archive: bytes) -> dict[str, bytes]:
@@ -320,3 +321,33 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
         assert [info.extract_version for info in opened.infolist()] == [45, 20]
         assert opened.read("small.jsonl") == b"small"
     files.close()
+
+
+def test_directories_of_users_whose_files_are_all_gone_do_not_stay_open(pool: Pool) -> None:
+    opened, most = 0, 0
+
+    class Counted(Doors):
+        def close(self) -> None:
+            nonlocal opened
+            opened -= 1
+
+    def open_files(files: MemoryFiles) -> Counted:
+        nonlocal opened, most
+        opened += 1
+        most = max(most, opened)
+        return Counted(files.open)
+
+    count = 20 * most_open_folders(2)
+    users = [MemoryFiles({"a.jsonl": b"a"}) for _ in range(count)]
+    folders = [Folder(f"{number}/", files.listing()) for number, files in enumerate(users)]
+    for files in users[1:-1]:
+        files.contents.clear()
+    sources = {
+        folder.path: Source(partial(open_files, files))  # type: ignore[arg-type]
+        for folder, files in zip(folders, users, strict=True)
+    }
+    archive = Archive(Plan(folders, Compression.FAST, b"dialect."), sources, pool, Remembered())
+    for _ in archive.chunks():
+        pass
+    assert opened == 0
+    assert most <= most_open_folders(2)

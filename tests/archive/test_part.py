@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from service.archive import Archive, Changed, Compression, Folder, Layout, Part, Plan, Remembered
+from service.archive import Archive, Changed, Compression, Folder, Layout, Part, Plan, Remembered, Source
 from service.archive import framing as framing_module
 from service.archive.codec import BLOCK
 from service.archive.sizing import Sizing
 from service.pools import Pool
-from service.store import Skipped
-from tests.archive.memory import MemoryFiles, plan_of, source_of
+from service.store import Read, Skipped, UserFiles
+from tests.archive.memory import Doors, MemoryFiles, plan_of, source_of
 
 TIMES = (0, -5, 10**18, 315_532_800 * 10**9, 315_532_799 * 10**9, 2**31 * 10**9, 2**62, 1_760_000_000_123_456_789)
 
@@ -118,7 +118,14 @@ def test_sizing_makes_all_known_and_only_what_is_not(pool: Pool, compression: Co
 @pytest.mark.parametrize("compression", Compression)
 def test_measuring_goes_on_within_the_file_in_which_an_export_broke_off(pool: Pool, compression: Compression) -> None:
     files = MemoryFiles({"a.jsonl": random.Random(1).randbytes(40 * BLOCK + 5)})
-    plan, remembered, sources = plan_of(files.listing(), compression), Remembered(), {"": source_of(files.open)}
+    announced: list[int] = []  # the offset of the first read of each archive
+
+    class Announcing(Doors):
+        def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> None:
+            announced.append(next(reads)[1].offset)
+
+    sources = {"": Source(lambda: Announcing(files.open))}  # type: ignore[arg-type, return-value]
+    plan, remembered = plan_of(files.listing(), compression), Remembered()
     with closing(Archive(plan, sources, pool, remembered).chunks()) as broken:
         assert sum(len(next(broken)) for _ in range(20)) < 30 * BLOCK
     files.record.clear()
@@ -127,6 +134,7 @@ def test_measuring_goes_on_within_the_file_in_which_an_export_broke_off(pool: Po
     stopped.run()
     Sizing(plan, sources, pool, remembered).run()
     assert "read a.jsonl 0" not in files.record
+    assert announced[0] == 0 < min(announced[1:])
     layout = Layout(plan, [found for found in remembered.all_of(plan.keys()) if found])
     whole = b"".join(Archive(plan, sources, pool, Remembered()).chunks())
     assert layout.size == len(whole)
