@@ -55,7 +55,7 @@ def read_page(file: OpenFile, start: int, limit: int, *, errors: bool = False) -
     page: list[PageLine] = []
     room = MAX_PAGE
     while len(page) < limit and (line := lines.read()):
-        if errors and not _reports_error(line.content):
+        if errors and not _reports_error(line):
             continue
         room -= len(line.content)
         if room < 0:
@@ -76,11 +76,12 @@ def json_value(line: PageLine) -> bytes | None:
     return content if brackets <= MAX_DEPTH or not _is_deeper(values, MAX_DEPTH) else None
 
 
-def _reports_error(content: bytes) -> bool:
-    if b"is_error" not in content:  # no agent writes this key with escapes, and most lines need no decoding
+def _reports_error(line: PageLine) -> bool:
+    """Whether the line reports a failed tool call. A cut line is not examined: it is no JSON."""
+    if line.is_cut or b"is_error" not in line.content:  # no agent writes this key with escapes
         return False
-    line = decode_line(content)
-    return line is not None and line.reports_error
+    decoded = decode_line(line.content)
+    return decoded is not None and decoded.reports_error
 
 
 class _Lines:

@@ -40,6 +40,7 @@ from service.store.local_file import IDENTITY, LocalFile, open_regular, store_er
 from service.store.watch import Watch
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_DIRECTORY = (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
 
 class Names:
@@ -205,9 +206,10 @@ class LocalStore:
         """Whether it is a directory, or a link that `user_files` follows to one."""
         if not entry.is_symlink():
             return entry.is_dir()
-        root = self._open_root()
-        directory = self._open_linked(entry.name, root)
-        os.close(root)
+        try:
+            directory = self._open_named(entry.name)
+        except StoreUnavailable:  # it is a directory that cannot be opened
+            return True
         if directory is None:
             return False
         os.close(directory)
@@ -229,7 +231,7 @@ class LocalStore:
             raise StoreUnavailable from error
 
     def _open_linked(self, name: str, root: int) -> int | None:
-        """The descriptor of the directory that a link leads to, or None if it is not under the root."""
+        """The descriptor of the directory that a link leads to; None if there is none, or it is not under the root."""
         base = os.path.realpath(self._root)
         try:
             target = os.path.realpath(os.path.join(base, name))
@@ -238,14 +240,17 @@ class LocalStore:
         inside = os.path.relpath(target, base).split(os.sep)
         if inside[0] in (os.curdir, os.pardir):
             return None
-        directory = os.dup(root)
+        with _store_unavailable():
+            directory = os.dup(root)
         try:
             for part in inside:
                 parent, directory = directory, os.open(part, OPEN_DIRECTORY, dir_fd=directory)
                 os.close(parent)
-        except OSError:  # the target is missing, no directory, or was swapped for a link meanwhile
+        except OSError as error:
             os.close(directory)
-            return None
+            if error.errno in NO_DIRECTORY:  # the target is missing, or was swapped for a link meanwhile
+                return None
+            raise StoreUnavailable from error
         return directory
 
 

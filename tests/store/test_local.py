@@ -1,9 +1,11 @@
 """Session files in a local directory, and the layouts."""
 
+import errno
 import os
 import threading
 from array import array
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -96,6 +98,26 @@ def test_a_link_for_a_directory_that_is_deleted_while_it_is_read_is_no_directory
 
     monkeypatch.setattr(os, "readlink", late)
     assert not LocalStore(tmp_path, pool).user_files(("alice",)).exists
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
+def test_a_link_to_a_directory_that_cannot_be_opened_is_a_failure_and_no_missing_directory(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "alice").symlink_to("there")
+    opened = os.open
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        if path == "there":
+            raise OSError(number, "refused")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    store = LocalStore(tmp_path, pool)
+    with pytest.raises(StoreUnavailable):
+        store.user_files(("alice",))
+    assert store.directories() == ["alice", "there"]
 
 
 def test_a_directory_that_is_swapped_for_a_link_is_not_followed(pool: Pool, folder: Path) -> None:
