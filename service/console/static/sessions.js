@@ -185,6 +185,7 @@ class SessionsPage {
   async draw(selection, signal) {
     const query = selection.toString();
     if (query === this.drawn) return;
+    this.drawn = null; // if it fails, a problem is shown instead of the picture
     const { rows } = await ask(apiPath("sessions", "days"), selection, { signal });
     this.days = rows;
     this.drawn = query;
