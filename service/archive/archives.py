@@ -31,7 +31,7 @@ class Archives:
         self._export_pool = export_pool
         self._files_pool = files_pool
         self._dialects: dict[Compression, bytes] = {}
-        self._sizing = WeakValueDictionary[str, asyncio.Lock]()
+        self._measuring = WeakValueDictionary[str, asyncio.Lock]()  # by tag
         self.remembered = Remembered()
         self.snapshots = Snapshots()
         self._saved = SavedFigures(store, self.remembered, files_pool)
@@ -72,10 +72,11 @@ class Archives:
         """
         if (layout := await self.layout(plan)) is not None:
             return layout
-        lock = self._sizing.setdefault(plan.tag, asyncio.Lock())  # requests for ranges of one plan often arrive at once
+        # Requests for ranges of one plan often arrive at once.
+        lock = self._measuring.setdefault(plan.tag, asyncio.Lock())
         try:
             async with asyncio.timeout(patience), lock:
-                await self._size(plan, sources)
+                await self._measure_unknown(plan, sources)
         except TimeoutError:
             return None
         finally:
@@ -116,7 +117,7 @@ class Archives:
         known = [found for found in figures if found is not None and plan.is_known(found)]
         return Layout(plan, known) if len(known) == len(figures) else None
 
-    async def _size(self, plan: Plan, sources: Sources) -> None:
+    async def _measure_unknown(self, plan: Plan, sources: Sources) -> None:
         sizing = Sizing(plan, sources, self._deflate_pool, self.remembered)
         step = self._export_pool.run(sizing.run)
         try:

@@ -74,8 +74,9 @@ class Blocks:
         remembered: Remembered | None,
         begin: int = 0,
     ) -> None:
-        """`rows` of the opener's plan ascend; the first file is read from byte `begin`, a multiple of BLOCK. Figures
-        are put into `remembered`, if given; measuring (a strict opener) goes on where the first file was left.
+        """`rows` are rows of the opener's plan, ascending. The first file is read from byte `begin`, a multiple of
+        BLOCK. If `remembered` is given, figures are put into it. With a strict opener, the first file is then read from
+        where an earlier export or measurement broke off.
 
         The pool may be shared. At most `pool.threads` + EXTRA_JOBS of these jobs are submitted and not taken yet, so
         memory is bounded and every archive gets its turn.
@@ -140,7 +141,7 @@ class Blocks:
         return result
 
     def _unfinished(self) -> Tally | None:
-        """The figures of the first blocks of the first file, if an archive or a measurement was left in it."""
+        """The figures of the first blocks of the first file, if an export or a measurement broke off within it."""
         if self._remembered is None or not self._opener.strict or not self._rows:
             return None
         (listed,) = self._opener.plan.rows(self._rows[:1])

@@ -54,10 +54,10 @@ class Layout:
         framing, unpack, add = self.plan.framing, HEAD.unpack_from, self.offsets.append
         around_32, around_64 = (framing.before(0, zip64) + framing.after(zip64) for zip64 in (False, True))
         central_32, central_64 = (framing.central_size(0, zip64) for zip64 in (False, True))
-        at, names, large = self.offsets[0], 0, 0
+        at, name_bytes, large = self.offsets[0], 0, 0
         for name, size, figures in zip(self.names, self.plan.sizes, self.figures, strict=True):
             length = len(name)
-            names += length
+            name_bytes += length
             if size > LARGEST_32 or at > MOST_32:
                 large += 1
                 at += around_64
@@ -66,7 +66,7 @@ class Layout:
             at += length + unpack(figures)[1]
             add(at)
         self._zip64 = self._zip64 or large > 0
-        self._directory_size += names + large * central_64 + (len(self.names) - large) * central_32
+        self._directory_size += name_bytes + large * central_64 + (len(self.names) - large) * central_32
 
     def _frame(self, reports: Sequence[Report], offset: int) -> tuple[bytes, list[Entry]]:
         """The bytes and entries of these members, of which the first begins at `offset`."""

@@ -76,12 +76,12 @@ class Part:
             return layout.offsets[-1], 0
         entry = layout.entry(self._rows.start)
         at = entry.offset + layout.plan.framing.before(len(entry.name), entry.zip64)
+        sizes = [packed for packed, _ in BLOCK_FIGURES.iter_unpack(blocks_of(layout.figures[self._rows.start]))]
         number = 0
-        last = len(blocks_of(layout.figures[self._rows.start])) // BLOCK_FIGURES.size - 1
-        for packed, _ in BLOCK_FIGURES.iter_unpack(blocks_of(layout.figures[self._rows.start])):
-            if self._wanted.start < at + packed or number == last:  # or in the descriptor after the last block
+        for size in sizes[:-1]:  # the descriptor, which follows the last block, is made together with it
+            if self._wanted.start < at + size:
                 break
-            at += packed
+            at += size
             number += 1
         return (at, number) if number else (entry.offset, 0)
 

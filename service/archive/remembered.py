@@ -12,7 +12,7 @@ from service.archive.figures import Tally
 
 MOST = 250_000  # members in a generation: some 50 MB
 MOST_WRONG = 10_000  # keys whose figures were wrong
-MOST_UNFINISHED = 100  # large members that an export or a measurement left in the middle: 0.8 MB for each 100 GB
+MOST_UNFINISHED = 100  # large members within which an export or a measurement broke off: 0.8 MB for each 100 GB
 
 
 class Remembered:
@@ -56,12 +56,12 @@ class Remembered:
         return [self.get(key) for key in keys] if self._old and None in found else found
 
     def put_unfinished(self, key: bytes, tally: Tally) -> None:
-        """Keep the figures of the first blocks of a member that was left in the middle."""
+        """Keep the figures of the first blocks of a member within which an export or a measurement broke off."""
         with self._lock:
             self._unfinished[key] = tally
 
     def take_unfinished(self, key: bytes, *, hashed: bool) -> Tally | None:
-        """Such figures, to be continued by the caller; with `hashed`, only those with the SHA-256."""
+        """Remove and return these figures, for the caller to continue; with `hashed`, only if they have a SHA-256."""
         with self._lock:
             tally = self._unfinished.pop(key, None)
         return tally if tally and (tally.hashed or not hashed) else None

@@ -34,7 +34,7 @@ class Report:
 
     @property
     def measure(self) -> Measure:
-        """The measure of the text, which is generated for this unless it was before."""
+        """The text is generated for this, unless it was generated before."""
         while self._measure is None:
             deque(self._blocks(), maxlen=0)
         return self._measure

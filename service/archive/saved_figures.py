@@ -66,7 +66,8 @@ class SavedFigures:
     def _texts(
         self, folders: Sequence[Folder], keys: Iterator[bytes], before: Sequence[tuple[str, bytes]]
     ) -> dict[str, bytes]:
-        """The new texts, for users whose figures have changed. `keys` goes on with those of the folders' files."""
+        """The new texts, for users whose figures have changed. The next items of `keys` are those of the folders'
+        files."""
         others: dict[str, dict[bytes, bytes]] = {}
         for user_id, text in before:
             others.setdefault(user_id, {}).update(unpack(text))

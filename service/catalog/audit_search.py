@@ -87,7 +87,7 @@ class AuditSearch:
                 return _rows(cursor, query, after, limit + 1), total
 
         rows, total = await self._database.run(work)
-        following = _place(rows[limit - 1]) if len(rows) > limit else None
+        following = _position(rows[limit - 1]) if len(rows) > limit else None
         return rows[:limit], following, total
 
 
@@ -127,5 +127,5 @@ def _conditions(query: AuditQuery, after: AfterRow | None, parameters: Parameter
         yield f"timestamp <= {moment} AND (timestamp < {moment} OR id < {bind(after.id)})"
 
 
-def _place(row: AuditRow) -> AfterRow:
+def _position(row: AuditRow) -> AfterRow:
     return AfterRow((row.timestamp - EPOCH) // timedelta(microseconds=1), row.id)

@@ -37,9 +37,10 @@ PAGE = f"""
     ORDER BY page.processed DESC, page.started_at DESC NULLS LAST, page.session_file COLLATE "C"
 """
 COUNT = "SELECT count(*) AS total FROM ({sessions}) AS sessions WHERE {condition}"
-# Sorting whole rows takes ten times as long as finding where the page ends; of those that share the key with the row
-# before the page, only the page itself is asked. A filter takes most of the time, so it is evaluated once for both
-# values, and so is the join with usage rows; the count of the index alone is quick by itself.
+# A page is found in two steps, since to sort whole rows takes ten times as long: first the sort key of its last row,
+# then the rows down to that key. The first step leaves out rows that share the sort key of the previous page's last
+# row; the second compares their users and names as well. A filter, or the join with usage rows, takes most of the time,
+# so it is evaluated once for count and key (MATERIALIZED); the count of the index alone is quick.
 COUNT_AND_END_OF_PAGE = """
     WITH matched AS {materialized} (SELECT {key} AS sort_key FROM ({sessions}) AS sessions WHERE {condition})
     SELECT (SELECT count(*) FROM matched) AS total,
@@ -184,7 +185,7 @@ class SessionSearch:
     ) -> tuple[list[SessionRow], After | None, int]:
         """A page of the sessions selected, of all users; what the next page comes after; how many there are."""
         rows, total = await self._across(selection, KEYS[sort], after, limit + 1)
-        following = _place(rows[limit - 1], sort) if len(rows) > limit else None
+        following = _position(rows[limit - 1], sort) if len(rows) > limit else None
         return rows[:limit], following, total
 
     async def _across(
@@ -289,7 +290,7 @@ def _processed(cursor: Cursor, user_id: str, limit: int, offset: int, with_usage
     return [SESSION_ROW.decode(row) for row in cursor.query(sql, page.values)]
 
 
-def _place(row: SessionRow, sort: Sort) -> After:
+def _position(row: SessionRow, sort: Sort) -> After:
     match sort:
         case Sort.STARTED_AT:
             key = (row.span_begin - EPOCH) // timedelta(microseconds=1)

@@ -14,14 +14,15 @@ TIME_KEY = "span_begin"  # the sort key of sessions that are sorted by time
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Where a page begins: behind the session that was the last of the page before. A time is microseconds."""
+    """Where a page begins: after this session, the last one of the previous page. `key` is its sort key; a time is in
+    microseconds since the epoch."""
 
     key: int
     user_id: str
     session_file: str
 
     def value(self, key: str) -> object:
-        """What the place's key is compared with."""
+        """The sort key as a parameter that is compared with the column `key`."""
         return utc(self.key) if key == TIME_KEY else self.key
 
     def values(self) -> tuple[int, str, str]:
@@ -83,10 +84,10 @@ def _conditions(selection: Selection, bind: Callable[[object], str]) -> Iterator
 
 def _after(after: After | None, key: str, bind: Callable[[object], str]) -> Iterator[str]:
     if after is not None:
-        place = bind(after.value(key))
+        last = bind(after.value(key))
         user, name = bind(after.user_id), bind(after.session_file)
         later = f'(user_id > {user} COLLATE "C" OR (user_id = {user} AND session_file > {name} COLLATE "C"))'
-        yield f"{key} <= {place} AND ({key} < {place} OR {later})"
+        yield f"{key} <= {last} AND ({key} < {last} OR {later})"
 
 
 def _is_any(column: str, values: str) -> str:

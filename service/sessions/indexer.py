@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # threads of the pool that list files for one request
 SLICE = 1  # seconds of reading after which rows are written
-MOST_ROWS = 5000  # rows that are written at once; then the user's cached list is outdated
-QUICK = 0.05  # if listing takes at most this many seconds, even requests that do not need it wait for it
+MOST_ROWS = 5000  # rows of one write; each write outdates the user's cached list, so small ones are avoided
+QUICK = 0.05  # seconds; if listing all users takes less, each list waits for it and so misses no file
 
 Unread: TypeAlias = deque[tuple[str, FileState]]  # files to be read, by name
 
@@ -41,7 +41,8 @@ class NotIndexedInTime(Exception):
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """The version of a user's files for which the index was up to date: digest of their listing, state of the store."""
+    """The version of a user's files for which the index was up to date: the digest of their listing, and the state of
+    their directories (see `Folders.state`)."""
 
     digest: bytes = b""
     state: object = None
@@ -52,7 +53,7 @@ class Tracked:
     """The versions of a user's files for which all rows were written, and for which all files were read."""
 
     listing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # taken first; a list does not wait for it
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # taken before `listing`; no list waits for it
     listed: Seen = field(default_factory=Seen)
     read: Seen = field(default_factory=Seen)
 
@@ -100,8 +101,8 @@ class Indexer:
         background, users = self._background, await self._folders.users()
         changed: list[User] = []
         began = time.perf_counter()
-        for some in batches(users, TOGETHER):
-            changed += await background.pool.run(self._changed, some, background.rest)
+        for batch in batches(users, TOGETHER):
+            changed += await background.pool.run(self._changed, batch, background.rest)
         self._listing_took = time.perf_counter() - began
         for facts in (False, True):
             for user in changed:
@@ -113,7 +114,7 @@ class Indexer:
             self._tracked.pop(user_id, None)  # a user who comes back has no rows
 
     async def refresh(self, users: Sequence[User], *, facts: bool) -> None:
-        """Return once each file that these users have now has a row, and with `facts` has also been read.
+        """Return once each file that these users now have has a row, and with `facts` has been read too.
 
         Raises NotIndexedInTime, StoreUnavailable or CatalogError.
         """
@@ -124,8 +125,8 @@ class Indexer:
         try:
             async with asyncio.timeout(self._patience):
                 possibly_changed = await self._pool.run(self._possibly_changed, users, facts=facts)
-                for some in batches(list(batches(possibly_changed, TOGETHER)), AT_ONCE):
-                    work = [self._pool.run(self._changed, part, pause, facts=facts) for part in some]
+                for group in batches(list(batches(possibly_changed, TOGETHER)), AT_ONCE):
+                    work = [self._pool.run(self._changed, batch, pause, facts=facts) for batch in group]
                     for user in chain(*await asyncio.gather(*work)):
                         await self._update(user, facts=facts, pool=self._pool, pause=pause)
         except TimeoutError:
@@ -134,14 +135,13 @@ class Indexer:
             self._background.waiting -= 1
 
     async def refresh_list(self, users: Sequence[User]) -> None:
-        """Return once each file that these users have has a row, but for those that came since the last round.
-
-        Where listing all users' files is quick, none is missing. Raises what `refresh` raises.
+        """The same for a list without a filter, which need not be complete: files that came since the last round may
+        have no row, unless listing all users is quick. Raises what `refresh` raises.
         """
         await self.refresh(users if self._listing_took < QUICK else await self._never_listed(users), facts=False)
 
     async def _never_listed(self, users: Sequence[User]) -> list[User]:
-        """The users whose files have no rows yet: all in a new catalog, and those who are new."""
+        """The users whose files were never listed: all users of a new catalog, and new users."""
         new = [user for user in users if not ((tracked := self._tracked.get(user.id)) and tracked.listed.digest)]
         listed_before = await self._index.user_ids() if new else set()
         return [user for user in new if user.id not in listed_before]
@@ -157,7 +157,7 @@ class Indexer:
                 tracked.read = seen
 
     async def _update_rows(self, user: User, tracked: Tracked, pool: Pool) -> tuple[Seen, Unread]:
-        """List the files and bring the rows up to date; returns what was seen, and the files to read."""
+        """List the files and bring the rows up to date; returns the version that was listed, and the files to read."""
         async with tracked.listing:
             state, listing = await pool.run(self._list_with_state, user)
             unread = await self._write_rows(user, listing)

@@ -47,8 +47,8 @@ class LinePage:
 
 
 def read_page(file: OpenFile, start: int, limit: int, *, errors: bool = False) -> LinePage:
-    """At most `limit` lines from the first one that begins at `start` or later; with `errors`, of those that report a
-    failed tool call. Raises Truncated or Unreadable."""
+    """At most `limit` lines from the first one that begins at `start` or later; with `errors`, only lines that report a
+    failed tool call. Raises Truncated, Replaced or Unreadable."""
     lines = _Lines(file, min(max(start - 1, 0), file.size))
     if start:
         lines.skip()  # to the end of the line that contains the previous byte; a whole line begins there

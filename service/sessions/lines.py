@@ -74,7 +74,7 @@ class Line(Struct, gc=False):
 
     @property
     def reports_error(self) -> bool:
-        """Whether it says of a tool call that it failed."""
+        """Whether it reports a failed tool call."""
         is_failed = self.type == "tool_use_result" and self.is_error
         return bool(is_failed) or any(block.type == "tool_result" and block.is_error for block in self.blocks)
 

@@ -127,8 +127,8 @@ class Sessions:
         users = await self._folders.users(selection.user_ids)
         if selection.needs_facts:
             await self._indexer.refresh(users, facts=True)
-        for some in batches(users, SELECTED_TOGETHER):
-            for user, listing in await self._selected_of(some, selection):
+        for batch in batches(users, SELECTED_TOGETHER):
+            for user, listing in await self._selected_of(batch, selection):
                 if listing.names or listing.skipped:
                     yield SelectedUser(user, listing, partial(self._folders.open, user))
 
@@ -215,7 +215,7 @@ class UserSessions:
     ) -> tuple[list[Session], int]:
         others = self._unprocessed(files, names)
         page = [_session(row, files.stat_file(row.session_file)) for row in rows]
-        if others and len(page) < limit:  # only here their order matters, which needs a stat of each
+        if others and len(page) < limit:  # to sort them takes a stat of each, so only for a page that shows some
             unprocessed = [file for name in others if (file := files.stat_file(name))]
             unprocessed.sort(key=lambda file: (-file.mtime_ns, file.name))
             first = max(offset - len(names), 0)
@@ -223,7 +223,7 @@ class UserSessions:
         return page, len(names) + len(others)
 
     async def _on_files(self, work: Callable[[UserFiles], T]) -> T:
-        # To its end: directories that it opens after `close` would stay open for ever.
+        # To its end: if the caller were cancelled and closed, directories that are opened later would stay open.
         return await self._pool.run_to_end(lambda: work(self._files()), lambda _: None)
 
     def _files(self) -> UserFiles:

@@ -8,9 +8,9 @@ MOST_NAMES = 500_000  # cached of all users together
 
 
 class Unprocessed:
-    """Caches the names, since comparing 100,000 takes as long as everything else in a list. Any thread may use it.
+    """Caches the names: to compare 100,000 takes as long as the rest of a list's request. Any thread may use it.
 
-    The given sets are cached themselves while nothing changes, so the same objects mean the same result.
+    The caller caches both sets too, so as long as they are the same objects, the result is the same.
     """
 
     def __init__(self) -> None:

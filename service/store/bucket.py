@@ -1,8 +1,8 @@
 """One bucket over S3's HTTP API, for blocking calls from many threads.
 
 Objects are read with obstore, whose blocking functions cost the least processor time. Its asynchronous ones are not
-used: they aborted the process at exit in 8 of 20 runs. Keys are listed with own requests, signed by botocore: obstore
-treats keys as paths, so that one key with `//`, `..` or a newline would make the whole listing fail.
+used: they aborted the process at exit in 8 of 20 runs. Keys are listed with requests that urllib3 sends and botocore
+signs: obstore treats keys as paths, so that one key with `//`, `..` or a newline would make the whole listing fail.
 Both get their credentials from botocore: environment, shared files, web identity, container and instance profile.
 """
 
@@ -27,7 +27,8 @@ from service.store.files import NotFound, Replaced, StoreUnavailable, Truncated,
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-# Seconds and attempts. An object that is read in blocks takes far less; without limits a call could take minutes.
+# Seconds: to connect, between two reads, for a whole response, and after which a request is not tried again. A block
+# takes far less; without limits a call could take minutes.
 CONNECT, READ, WHOLE, RETRYING = 3, 5, 20, 10
 READ_PAGE = 3  # of a listing
 RETRIES = 3
@@ -41,7 +42,7 @@ class S3Error(Exception):
 
 
 class Stat(NamedTuple):
-    """An object as S3 describes it: size in bytes, modification time in nanoseconds (in whole seconds), and the entity
+    """An object as S3 describes it: size in bytes, modification time in nanoseconds (but whole seconds), and the entity
     tag with its quotes."""
 
     size: int

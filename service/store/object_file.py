@@ -46,7 +46,7 @@ class ObjectFile:
         self._key = key
         self._etag = stat.etag
         self._first = first
-        self._tails: dict[int, bytes] = {}  # by the offset behind them
+        self._tails: dict[int, bytes] = {}  # the ends of the last reads, by the offset at which each ends
         self.announced: Announced | None = None
         self.name = name
         self.size = stat.size

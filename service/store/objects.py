@@ -71,6 +71,15 @@ class ObjectUserFiles:
         file.announced = announced
         return file
 
+    def run_read(self, read: Read) -> ObjectFile | Piece:
+        """Run an announced read. The listing says which directory has the file, so no request is for a missing key."""
+        number, _, etag = read.identity.decode().partition(":")
+        if not read.offset:
+            others = [other for other in range(len(self._prefixes)) if str(other) != number]
+            return self._open(read.name, [int(number), *others])
+        key = self._prefixes[int(number)] + read.name
+        return Piece(read.identity, self._access.bucket.get_range(key, read.offset, read.size, etag, read.name))
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -113,7 +122,7 @@ class ObjectUserFiles:
                     yield key.removeprefix(prefix), stat
 
     def _open(self, name: str, numbers: Sequence[int]) -> ObjectFile:
-        """Open the file in the first of these directories that has it."""
+        """Open the file in the first of these directories, given by their indices, that has it."""
         for number in numbers:
             key = self._prefixes[number] + name
             try:
@@ -122,15 +131,6 @@ class ObjectUserFiles:
                 continue
             return ObjectFile(self._access, key, name, stat, _identity(number, stat), first)
         raise NotFound
-
-    def run_read(self, read: Read) -> ObjectFile | Piece:
-        """Run an announced read. The listing says which directory has the file, so no request is for a missing key."""
-        number, _, etag = read.identity.decode().partition(":")
-        if not read.offset:
-            others = [other for other in range(len(self._prefixes)) if str(other) != number]
-            return self._open(read.name, [int(number), *others])
-        key = self._prefixes[int(number)] + read.name
-        return Piece(read.identity, self._access.bucket.get_range(key, read.offset, read.size, etag, read.name))
 
 
 class ObjectStore:

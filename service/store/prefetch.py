@@ -12,11 +12,12 @@ from typing import Generic, TypeAlias, TypeVar
 from service.store.files import Read, UserFiles
 
 T = TypeVar("T")
-Key: TypeAlias = tuple[int, str]  # of a file: its folder and its name
+Key: TypeAlias = tuple[int, str]  # a file: the number of its folder, and its name
 
-DEPTH = 384  # reads of one reader; small files are taken in batches of up to 256, two or more at the same time
-MOST_BYTES = 12 * 1024 * 1024  # of one reader
-LEAST_BYTES = 1024 * 1024  # of one reader, even if the budget is used up: each reader can always make progress
+# What one reader may have in flight or waiting to be taken.
+DEPTH = 384  # reads; small files are taken in batches of up to 256, several batches at a time
+MOST_BYTES = 12 * 1024 * 1024
+LEAST_BYTES = 1024 * 1024  # even if the budget is used up, so that each reader can always make progress
 
 
 class Budget:
@@ -82,17 +83,18 @@ class Prefetch(Generic[T]):
         executor: Executor,
         budget: Budget,
     ) -> None:
-        """`reads` is consumed in whichever thread takes or drops, one at a time."""
+        """`reads` is iterated in the threads that call `take` or `drop`, by one at a time."""
         self._reads = reads
         self._run = run
         self._executor = executor
         self._share = Share(budget)
         self._lock = threading.Lock()
-        self._begun: dict[Key, dict[int, tuple[Read, Future[T]]]] = {}
-        self._count = 0
+        self._begun: dict[Key, dict[int, tuple[Read, Future[T]]]] = {}  # by file and offset
+        self._count = 0  # of the begun ones
         self._next: tuple[UserFiles, Read] | None = None
-        self._last: tuple[Key, int] = (-1, ""), -1  # where the reads are that were begun or left out
-        self._left_out: set[tuple[Key, int]] = set()  # beyond that: no longer needed
+        self._last: tuple[Key, int] = (-1, ""), -1  # the last read that was begun or left out
+        # Announced reads that come after it and are no longer needed.
+        self._left_out: set[tuple[Key, int]] = set()
         self._left_out_files: set[Key] = set()
         with self._lock:
             self._next = next(reads, None)
@@ -141,6 +143,7 @@ class Prefetch(Generic[T]):
             self._begun.clear()
 
     def _begin(self) -> None:
+        """Begin as many reads as one reader may have. As for all below, the caller holds the lock."""
         while self._next is not None:
             files, read = self._next
             key = read.folder, read.name

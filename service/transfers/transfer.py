@@ -240,8 +240,8 @@ class Transfers:
             raise
 
     async def _write_success(self, transfer: Transfer, still_to_send: int) -> None:
-        """If it is unknown whether the row is on disk, write the same row again until it is known: with another outcome
-        the response would be broken off, though the row may say "success"."""
+        """Write the row, and again for up to DEAD_AFTER seconds while it is unknown whether it is on disk. To give up
+        at once could break off a response whose row says "success"."""
         events = transfer.ended(Result.SUCCESS, still_to_send)
         deadline: float | None = None
         while transfer.outcome is None:
