@@ -98,7 +98,7 @@ class MemoryFiles:
         return archive_of(self.listing(), self.open, pool, compression)
 
 
-class Doors:
+class OnlyOpen:
     """A user's files, of which only `open` is used."""
 
     def __init__(self, open_file: Callable[[str], OpenFile]) -> None:
@@ -115,7 +115,7 @@ class Doors:
 
 
 def source_of(open_file: Callable[[str], OpenFile]) -> Source:
-    return Source(lambda: Doors(open_file))  # type: ignore[arg-type, return-value]
+    return Source(lambda: OnlyOpen(open_file))  # type: ignore[arg-type, return-value]
 
 
 def plan_of(listing: Listing, compression: Compression = Compression.FAST) -> Plan:

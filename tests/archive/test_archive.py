@@ -23,7 +23,7 @@ from service.archive.prefetch import Prefetch
 from service.cli.transcripts import Writer
 from service.pools import Pool
 from service.store import LocalStore, NotFound, OpenFile, Skipped, StoreUnavailable, Truncated
-from tests.archive.memory import Doors, EndlessFile, GrowingFile, MemoryFile, MemoryFiles, archive_of, listing_of
+from tests.archive.memory import EndlessFile, GrowingFile, MemoryFile, MemoryFiles, OnlyOpen, archive_of, listing_of
 
 
 def read(archive: bytes) -> dict[str, bytes]:
@@ -326,7 +326,7 @@ def test_more_than_4_gib_in_one_file(pool: Pool, tmp_path: Path) -> None:
 def test_directories_of_users_whose_files_are_all_gone_do_not_stay_open(pool: Pool) -> None:
     opened, most = 0, 0
 
-    class Counted(Doors):
+    class Counted(OnlyOpen):
         def close(self) -> None:
             nonlocal opened
             opened -= 1

@@ -13,7 +13,7 @@ from service.archive.codec import BLOCK
 from service.archive.sizing import Sizing
 from service.pools import Pool
 from service.store import Read, Skipped, UserFiles
-from tests.archive.memory import Doors, MemoryFiles, plan_of, source_of
+from tests.archive.memory import MemoryFiles, OnlyOpen, plan_of, source_of
 
 TIMES = (0, -5, 10**18, 315_532_800 * 10**9, 315_532_799 * 10**9, 2**31 * 10**9, 2**62, 1_760_000_000_123_456_789)
 
@@ -120,7 +120,7 @@ def test_measuring_goes_on_within_the_file_in_which_an_export_broke_off(pool: Po
     files = MemoryFiles({"a.jsonl": random.Random(1).randbytes(40 * BLOCK + 5)})
     announced: list[int] = []  # the offset of the first read of each archive
 
-    class Announcing(Doors):
+    class Announcing(OnlyOpen):
         def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> None:
             announced.append(next(reads)[1].offset)
 

@@ -66,7 +66,7 @@ async def test_a_server_that_stops_is_told_and_found_again(
     assert first["result"] == "error", "not interrupted: the service knows how it ended"
 
 
-async def test_no_connection_that_is_left_is_told_and_they_are_used_again_once_there_are_some(
+async def test_a_role_without_connections_left_is_reported_and_they_are_used_again_once_there_are_some(
     world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program has taken all that the role may have."""
