@@ -1,6 +1,6 @@
 """The directories of each user in the store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar
 
 from service.catalog import User, Users
@@ -55,7 +55,7 @@ class Folders:
         finally:
             files.close()
 
-    def list_directories(self, names: Sequence[str]) -> Iterator[Listing]:
+    def list_directories(self, names: Sequence[str]) -> Generator[Listing, None, None]:
         """List the files of any directories; see `SessionStore.list_all`. Blocks. Raises StoreUnavailable."""
         return self._store.list_all([(name,) for name in names])
 
@@ -63,7 +63,7 @@ class Folders:
         """The names of all directories. Blocks. Raises StoreUnavailable."""
         return self._store.directories()
 
-    def list_all(self, users: Sequence[User]) -> Iterator[Listing]:
+    def list_all(self, users: Sequence[User]) -> Generator[Listing, None, None]:
         """List the files of each of these users; see `SessionStore.list_all`. Blocks. Raises StoreUnavailable."""
         return self._store.list_all([self.names(user) for user in users])
 

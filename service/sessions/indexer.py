@@ -13,6 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -200,16 +201,16 @@ class Indexer:
     def _changed(self, users: Sequence[User], pause: Callable[[], None], *, facts: bool = True) -> list[User]:
         """The users with files that, by a new listing, have no row yet or were not read yet. Runs in a thread."""
         changed = []
-        listings = self._folders.list_all(users)
-        for user in users:
-            pause()
-            state = self._folders.state(user)  # first: a change during the listing must make the state outdated
-            listing = next(listings)
-            tracked = self._tracked.get(user.id)
-            if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
-                changed.append(user)
-            else:
-                seen.state = state  # the next request needs no listing
+        with closing(self._folders.list_all(users)) as listings:
+            for user in users:
+                pause()
+                state = self._folders.state(user)  # first: a change during the listing must make the state outdated
+                listing = next(listings)
+                tracked = self._tracked.get(user.id)
+                if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
+                    changed.append(user)
+                else:
+                    seen.state = state  # the next request needs no listing
         return changed
 
     def _list_with_state(self, user: User) -> tuple[object, Listing]:

@@ -3,7 +3,7 @@
 import os
 import re
 from array import array
-from collections.abc import AsyncGenerator, Container, Iterator, Sequence
+from collections.abc import AsyncGenerator, Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import NamedTuple, Protocol
@@ -237,10 +237,11 @@ class SessionStore(Protocol):
     def user_files(self, directories: tuple[str, ...]) -> UserFiles:
         """The files in these directories of the store, the first taking precedence. Raises StoreUnavailable."""
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Generator[Listing, None, None]:
         """The files of each user; a user is given as a tuple of directories. Raises StoreUnavailable.
 
-        A store with latency lists many at once. Other stores list each one when it is taken.
+        A store with latency lists many at once. Other stores list each one when it is taken. Close it unless all are
+        taken.
         """
 
     def directories(self) -> list[str]:

@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -156,7 +156,7 @@ class LocalStore:
         finally:
             os.close(root)
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Generator[Listing, None, None]:
         root = self._open_root()
         try:
             for directories in users:

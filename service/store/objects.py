@@ -5,7 +5,7 @@ keys right under a user's directory are session files. Sizes and times come from
 each object.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from service.pools import Pool
 from service.store.bucket import Bucket, Stat
@@ -147,8 +147,8 @@ class ObjectStore:
     def user_files(self, directories: tuple[str, ...]) -> ObjectUserFiles:
         return ObjectUserFiles(self._access, [f"{self._root.prefix}{name}/" for name in directories])
 
-    def list_all(self, users: Sequence[tuple[str, ...]]) -> Iterator[Listing]:
-        return self._access.pool.executor.map(lambda names: self.user_files(names).list(), users)
+    def list_all(self, users: Sequence[tuple[str, ...]]) -> Generator[Listing, None, None]:
+        yield from self._access.pool.executor.map(lambda names: self.user_files(names).list(), users)
 
     def directories(self) -> list[str]:
         prefix = self._root.prefix
