@@ -14,7 +14,7 @@ import pytest
 from tests.proxies import needs_nginx
 from tests.s3 import send
 from tests.soak.load import SESSIONS
-from tests.soak.replicas import JUDGED_WITHIN, Replicas, replicas
+from tests.soak.replicas import OUTCOMES_WITHIN, Replicas, replicas
 from tests.world import noise
 
 pytestmark = [
@@ -105,7 +105,7 @@ async def test_exports_of_the_other_replicas_go_on_when_one_is_killed(
             for archive in filter(None, archives.values()):
                 with zipfile.ZipFile(io.BytesIO(archive)) as opened:
                     assert {name: opened.read(name) for name in opened.namelist()} == FILES
-            async with asyncio.timeout(JUDGED_WITHIN):
+            async with asyncio.timeout(OUTCOMES_WITHIN):
                 while await serving.query("SELECT id FROM running"):
                     await asyncio.sleep(1)
             expected = {name: ["interrupted" if name in broken else "success", "started"] for name in archives}

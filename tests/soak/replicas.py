@@ -33,10 +33,10 @@ from tests.soak.server import Service
 SECTIONS: dict[str, Any] = {
     "exports": {"max_concurrent": 32, "max_per_caller": 32, "queue_timeout": 5, "stall_timeout": 8, "threads": 1},
 }
-JUDGED_WITHIN = 60  # seconds from a death until all that the dead replica left is interrupted
-JUDGEMENTS = """
+OUTCOMES_WITHIN = 60  # seconds from a death until all that the dead replica left is interrupted
+INTERRUPTED = """
     SELECT CAST(extract(epoch FROM min(timestamp)) AS DOUBLE PRECISION) AS began,
-           CAST(extract(epoch FROM max(timestamp)) AS DOUBLE PRECISION) AS judged
+           CAST(extract(epoch FROM max(timestamp)) AS DOUBLE PRECISION) AS interrupted
     FROM audit_log GROUP BY correlation_id HAVING max(result) FILTER (WHERE result = 'interrupted') IS NOT NULL
 """
 
@@ -107,13 +107,13 @@ async def soak(directory: Path, catalog_url: str, seconds: float, every: float, 
                 await victim.stop(signal.SIGKILL)
                 await victim.start()
             await load.pause()
-        wrong = await _wait_for_judges(serving)
+        wrong = await _wait_for_outcomes(serving)
         rows = await serving.query(AUDIT_ROWS)
         log = Log.of((row["id"], row["action"], row["result"], row["correlation_id"]) for row in rows)
         wrong += contradictions(load.attempts, log, replicas=3) + load.wrong
         wrong += [line for service in serving.services for line in service.lines if "Traceback" in line]
-        slowest = _slowest_judgement(await serving.query(JUDGEMENTS), deaths)
-        if slowest > JUDGED_WITHIN:
+        slowest = _slowest_outcome(await serving.query(INTERRUPTED), deaths)
+        if slowest > OUTCOMES_WITHIN:
             wrong.append(f"{slowest:.0f} s from a death to its last interrupted row")
     print(
         f"{seconds / 60:.1f} minutes, {len(deaths)} deaths, {len(load.attempts):,} downloads, {len(rows):,} audit rows"
@@ -126,9 +126,9 @@ async def soak(directory: Path, catalog_url: str, seconds: float, every: float, 
     return wrong
 
 
-async def _wait_for_judges(serving: Replicas) -> list[str]:
+async def _wait_for_outcomes(serving: Replicas) -> list[str]:
     """Until nothing is without an outcome."""
-    end = time.monotonic() + JUDGED_WITHIN
+    end = time.monotonic() + OUTCOMES_WITHIN
     while left := (await serving.query("SELECT count(*) AS n FROM running"))[0]["n"]:
         if time.monotonic() > end:
             return [f"without an outcome: {left}"]
@@ -144,10 +144,10 @@ def _causes(serving: Replicas) -> str:
     )
 
 
-def _slowest_judgement(transfers: list[dict[str, Any]], deaths: list[float]) -> float:
+def _slowest_outcome(transfers: list[dict[str, Any]], deaths: list[float]) -> float:
     """Seconds from a death to the interrupted row. A transfer takes less time than lies between two deaths, so the
     first after its beginning is that of its replica."""
-    return max((row["judged"] - min(at for at in deaths if at > row["began"]) for row in transfers), default=0)
+    return max((row["interrupted"] - min(at for at in deaths if at > row["began"]) for row in transfers), default=0)
 
 
 def main() -> None:
