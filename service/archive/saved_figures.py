@@ -12,7 +12,8 @@ from service.archive.remembered import Remembered
 from service.pools import Pool
 
 LENGTHS = Struct("<HI")  # of a key and of its figures
-TOGETHER = 500  # users whose texts are in memory at once
+TOGETHER = 500  # users whose texts are in memory at once, at most
+MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
 MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
 
@@ -57,8 +58,7 @@ class SavedFigures:
     async def _save(self, plan: Plan) -> None:
         async with self._turn:
             keys = plan.keys()
-            for start in range(0, len(plan.folders), TOGETHER):
-                folders = plan.folders[start : start + TOGETHER]
+            for folders in _batches(plan.folders):
                 before = await self._store.read([folder.user_id for folder in folders], plan.dialect)
                 if texts := await self._pool.run(self._texts, folders, keys, before):
                     await self._store.write(texts, plan.dialect)
@@ -93,6 +93,20 @@ class SavedFigures:
             if not all(known):
                 users.append(folder.user_id)
         return users
+
+
+def _batches(folders: Iterable[Folder]) -> Iterator[list[Folder]]:
+    """The folders in slices of TOGETHER; a slice ends earlier once it has MOST_FILES."""
+    batch: list[Folder] = []
+    files = 0
+    for folder in folders:
+        batch.append(folder)
+        files += len(folder.listing.names)
+        if len(batch) == TOGETHER or files >= MOST_FILES:
+            yield batch
+            batch, files = [], 0
+    if batch:
+        yield batch
 
 
 def _add_all(loaded: dict[bytes, bytes], texts: Iterable[tuple[str, bytes]]) -> None:

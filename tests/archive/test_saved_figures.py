@@ -1,0 +1,77 @@
+"""Figures saved outside the process: who gets which, in which batches, and that they are loaded again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from service.archive import Compression, Folder, Plan, Remembered
+from service.archive.saved_figures import SavedFigures, unpack
+from service.pools import Pool
+from tests.archive.memory import listing_of
+
+
+class Texts:
+    """A store in memory, which counts the users of each write."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, bytes] = {}
+        self.written: list[int] = []
+
+    async def read(self, user_ids: Sequence[str], dialect: bytes) -> list[tuple[str, bytes]]:
+        return [(user_id, self.saved[user_id]) for user_id in user_ids if user_id in self.saved]
+
+    async def write(self, texts: Mapping[str, bytes], dialect: bytes) -> None:
+        self.written.append(len(texts))
+        self.saved |= texts
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool("files", 1)
+    yield made
+    made.close()
+
+
+def plan_of_users(counts: Sequence[int]) -> Plan:
+    """Each user has that many files."""
+    folders = [
+        Folder(f"{user}/", listing_of({f"{user}-{file}": user for file in range(count)}), str(user))
+        for user, count in enumerate(counts)
+    ]
+    return Plan(folders, Compression.FAST, b"dialect.")
+
+
+@pytest.mark.parametrize(
+    ("counts", "batches"),
+    [
+        ([user % 3 + 1 for user in range(1200)], [500, 500, 200]),
+        ([20_000] * 4, [3, 1]),
+        ([60_000, 1, 1], [1, 2]),
+    ],
+)
+async def test_each_users_figures_are_saved_in_batches_and_loaded_again(
+    pool: Pool, counts: list[int], batches: list[int]
+) -> None:
+    plan, remembered, texts = plan_of_users(counts), Remembered(), Texts()
+    figures = {key: key[:20] for key in list(plan.keys())}
+    for key, found in figures.items():
+        remembered.put(key, found)
+    saving = SavedFigures(texts, remembered, pool)
+    saving.save_later(plan)
+    await saving.close()
+    assert texts.written == batches
+    assert {user_id: len(list(unpack(text))) for user_id, text in texts.saved.items()} == {
+        str(user): count for user, count in enumerate(counts)
+    }
+    assert await SavedFigures(texts, Remembered(), pool).load(plan) == figures
+
+
+async def test_unchanged_figures_are_not_written_again(pool: Pool) -> None:
+    plan, remembered, texts = plan_of_users([2]), Remembered(), Texts()
+    for key in list(plan.keys()):
+        remembered.put(key, b"figures")
+    for _ in range(2):
+        saving = SavedFigures(texts, remembered, pool)
+        saving.save_later(plan)
+        await saving.close()
+    assert texts.written == [1]
