@@ -1,4 +1,4 @@
-"""The shape of the code, read from its source: who imports whom, and where threads come from."""
+"""The shape of the code, read from its source: who imports whom, where threads come from, what tests what."""
 
 import ast
 import re
@@ -38,6 +38,53 @@ FOR_ALL = {"", "config", "pools"}
 TESTS_FROM_OUTSIDE = {"attacks", "bench", "clients", "deploy", "docs", "faults", "soak"}
 TESTS = Path(__file__).parent
 
+# The test of `service/<room>/<module>.py` is `tests/<room>/test_<module>.py`, that of a command
+# `tests/cli/test_<command>.py`. Any other module is named here beside the test that fails if the module is wrong; its
+# room is that of the test unless it is given.
+TESTED_THROUGH = {
+    "api/test_activity.py": "reads",
+    "api/test_all_sessions.py": "catalog/search catalog/statement",
+    "api/test_archive.py": "archive/archives",
+    "api/test_audit.py": "catalog/audit_search",
+    "api/test_download.py": "errors session_file",
+    "api/test_export_across.py": "across_record archive/counts",
+    "api/test_health.py": "parts",
+    "api/test_links.py": "http/body",
+    "api/test_reference.py": "routes",
+    "api/test_sessions.py": "catalog/merged sessions/sessions",
+    "api/test_users.py": "http/pages sessions/directory",
+    "archive/test_archive.py": "blocks codec gather prefetch stream",
+    "archive/test_manifest.py": "members",
+    "archive/test_part.py": "figures framing layout sizing",
+    "attacks/test_limits.py": "http/protocol server/descriptors",
+    "auth/test_authentication.py": "method proxy",
+    "auth/test_jwt.py": "keys",
+    "auth/test_tokens.py": "bearer",
+    "cli/test_catalog.py": "catalog_copy",
+    "cli/test_demo.py": "transcripts",
+    "cli/test_exit_codes.py": "process",
+    "cli/test_main.py": "__main__ user_import",
+    "cli/test_serve.py": "configuration",
+    "cli/test_sessions.py": "options",
+    "cli/test_token.py": "tokens",
+    "cli/test_users.py": "user_upload",
+    "client/test_client.py": "archive_file connection errors exported extraction pages responses rows",
+    "client/test_partial_file.py": "disk",
+    "client/test_reader.py": "chunks directory members zip_format",
+    "client/test_selection.py": "audit_query options",
+    "client/test_verification.py": "progress steps",
+    "doctor/test_examine.py": "api/doctor cli/commands/doctor findings received remedies",
+    "http/test_problems.py": "requests",
+    "server/test_logs.py": "http/access",
+    "server/test_metrics.py": "readings",
+    "server/test_startup.py": "app",
+    "sessions/test_indexer.py": "reading",
+    "store/test_local.py": "local_file",
+    "store/test_objects.py": "object_file opening",
+    "transfers/test_interrupted.py": "catalog/actions",
+    "transfers/test_transfer.py": "events record",
+}
+
 # Which modules (by the beginning of their path) may import a library.
 LIBRARIES = {
     "aiohttp": ("http", "auth", "api", "console", "transfers", "server", "client", "doctor/examine"),
@@ -76,6 +123,25 @@ def test_the_folders_of_the_package_are_the_rooms() -> None:
 def test_the_tests_of_a_room_lie_in_a_folder_of_its_name() -> None:
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert folders == ROOMS.keys() | TESTS_FROM_OUTSIDE
+
+
+def named_test(module: str) -> str:
+    """The path of the module's test of its name."""
+    *room, name = module.replace("cli/commands/", "cli/").split("/")
+    return "/".join([*room, f"test_{name}.py"])
+
+
+def test_each_module_has_a_test_of_its_name_or_is_tested_through_another() -> None:
+    modules = {module for module in MODULES if not module.endswith("__init__")}
+    through = [
+        name if "/" in name or name in FILES else f"{test.partition('/')[0]}/{name}"
+        for test, names in TESTED_THROUGH.items()
+        for name in names.split()
+    ]
+    assert sorted(through) == sorted(module for module in modules if not (TESTS / named_test(module)).is_file())
+    assert [test for test in TESTED_THROUGH if not (TESTS / test).is_file()] == []
+    assert list(TESTED_THROUGH) == sorted(TESTED_THROUGH)
+    assert all(names.split() == sorted(names.split()) for names in TESTED_THROUGH.values())
 
 
 def test_what_tests_share_lies_in_modules_that_are_no_tests() -> None:

@@ -8,9 +8,7 @@ import pytest
 from service.catalog import AuditLog, CatalogError, Event, Replica, Result, Usage, UsageRow, User, Users
 from service.catalog.actions import EXPORT
 from service.catalog.copy import copy_catalog
-from service.cli.catalog_copy import copy_between
 from tests.catalog.opened import opened
-from tests.command import run
 from tests.postgres import Postgres
 
 DAY = datetime(2026, 5, 10, 12, 30, 1, 123456, tzinfo=UTC)
@@ -72,28 +70,3 @@ async def test_an_email_of_two_users_stops_the_copy(tmp_path: Path) -> None:
         _ = [copied async for copied in copy_catalog(origin, destination)]
     origin.close()
     destination.close()
-
-
-async def test_the_command_copies_and_says_what_it_did(tmp_path: Path, postgres: Postgres) -> None:
-    await fill(str(tmp_path / "c.duckdb"))
-    done = run("catalog", "copy", "--from", "c.duckdb", "--to", postgres.new_url(), cwd=tmp_path)
-    assert done.stdout.splitlines() == [
-        "users: 3 copied, 0 already there, 3 in the target",
-        "usage_session_summary: 1 copied, 0 already there, 1 in the target",
-        "audit_log: 7 copied, 0 already there, 7 in the target",
-    ], done.stderr
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "told"),
-    [
-        ("c.duckdb", "c.duckdb", "the same catalog"),
-        ("missing.duckdb", "e.duckdb", "there is no catalog"),
-        ("c.duckdb", "mysql://x", "--to: expected a path"),
-    ],
-)
-async def test_a_copy_that_cannot_be_meant_is_refused(tmp_path: Path, source: str, target: str, told: str) -> None:
-    (tmp_path / "c.duckdb").touch()
-    with pytest.raises(CatalogError, match=told):
-        await copy_between(str(tmp_path / source), target if "://" in target else str(tmp_path / target), print)
-    assert not (tmp_path / "e.duckdb").exists()

@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from service.client import AuditQuery, ExportOptions, Selection, download_path, export_path
+from service.client import AuditQuery, ExportOptions, Selection
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
 
 def test_nothing_selected_is_no_parameter() -> None:
     assert list(ExportOptions().params()) == []
-    assert export_path("u-1") == "users/u-1/sessions/download-all"
 
 
 def test_each_part_of_a_selection_is_a_parameter_and_several_values_are_several() -> None:
@@ -42,10 +41,3 @@ def test_a_query_of_the_audit_log() -> None:
         ("actor", "admin1"),
         ("since", "2026-10-01T12:00:00+00:00"),
     ]
-
-
-def test_paths_are_encoded() -> None:
-    assert download_path("ü/1?", "a.jsonl") == "users/%C3%BC%2F1%3F/sessions/a.jsonl/download"
-    params = Selection(since=NOON, q="a b&c").params()
-    assert export_path(None, params) == "sessions/download-all?since=2026-10-01T12%3A00%3A00%2B00%3A00&q=a+b%26c"
-    assert export_path("..") == "users/%2E%2E/sessions/download-all"

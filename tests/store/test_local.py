@@ -1,71 +1,21 @@
-"""Session files in a local directory, and the layouts."""
+"""Session files in a local directory."""
 
 import errno
 import os
 import threading
-from array import array
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.pools import Pool
 from service.store import (
-    Listing,
     LocalStore,
     NotFound,
     NotRegular,
-    Skipped,
     StoreUnavailable,
     Truncated,
-    user_directories,
 )
-from service.store.layout import checked_layout
-
-LAYOUTS = ("{email_local}", "{user_id}")
-
-
-@given(st.text(), st.text())
-def test_a_users_directory_is_always_one_plain_name(user_id: str, email: str) -> None:
-    for name in user_directories((*LAYOUTS, "{email}", "x-{email_local}"), user_id, email):
-        assert name not in ("", ".", "..")
-        assert not set(name) & {"/", "\\", "\0", "\n"}
-        assert Path("root", name).resolve().parent == Path("root").resolve()
-
-
-@pytest.mark.parametrize(
-    ("user_id", "email", "expected"),
-    [
-        ("u", "alice@example.com", ("alice", "u")),
-        ("u", "a@b@example.com", ("a@b", "u")),
-        ("u", "dave", ("dave", "u")),
-        ("u", "", ("u",)),
-        ("u", "@x", ("u",)),
-        ("u", "..@x", ("u",)),
-        ("u", ".@x", ("u",)),
-        ("u", "a/b@x", ("u",)),
-        ("..", "../../etc@x", ()),
-        ("u\0", "a\x1fb@x", ()),
-        ("same", "same@x", ("same",)),
-    ],
-)
-def test_layouts(user_id: str, email: str, expected: tuple[str, ...]) -> None:
-    assert user_directories(LAYOUTS, user_id, email) == expected
-
-
-def test_a_layout_with_more_around_an_empty_value_is_no_directory() -> None:
-    """Otherwise all users without a local part would share `x-`."""
-    assert user_directories(("x-{email_local}",), "u", "@x") == ()
-
-
-@pytest.mark.parametrize(
-    "template", ["", "all", "{email_local}/x", "../{user_id}", "{name}", "{user_id", "{user_id!r}"]
-)
-def test_a_layout_that_is_not_one_directory_for_each_user_is_rejected(template: str) -> None:
-    with pytest.raises(ValueError, match="a directory name with"):
-        checked_layout(template)
 
 
 @pytest.fixture
@@ -230,19 +180,6 @@ def test_a_file_keeps_its_identity_while_it_grows_and_loses_it_when_it_is_replac
     (folder / "b").write_text("other")
     (folder / "b").rename(folder / "a.jsonl")
     assert identity() != first
-
-
-def test_a_narrowed_listing_keeps_whole_rows() -> None:
-    listing = Listing(
-        ["a", "b", "c"],
-        array("q", [1, 2, 3]),
-        array("q", [4, 5, 6]),
-        [b"7", b"8", b"9"],
-        (Skipped("d", "why"), Skipped("e", "why")),
-    )
-    assert listing.narrowed({"c", "a", "e", "none"}) == Listing(
-        ["a", "c"], array("q", [1, 3]), array("q", [4, 6]), [b"7", b"9"], (Skipped("e", "why"),)
-    )
 
 
 def test_directories_are_those_that_users_can_have(pool: Pool, folder: Path) -> None:

@@ -2,11 +2,23 @@
 
 import gc
 import os
+from array import array
 from collections.abc import Iterable
 
 import pytest
 
-from service.store import Announced, InvalidName, Listing, NotFound, OpenFile, Read, Replaced, StoreError, Truncated
+from service.store import (
+    Announced,
+    InvalidName,
+    Listing,
+    NotFound,
+    OpenFile,
+    Read,
+    Replaced,
+    Skipped,
+    StoreError,
+    Truncated,
+)
 from tests.store.stores import Content
 
 MIB = 1024 * 1024
@@ -254,3 +266,16 @@ def test_errors_carry_no_path(content: Content) -> None:
             files.open(name)
         assert "/" not in str(raised.value)
     files.close()
+
+
+def test_a_narrowed_listing_keeps_whole_rows() -> None:
+    listing = Listing(
+        ["a", "b", "c"],
+        array("q", [1, 2, 3]),
+        array("q", [4, 5, 6]),
+        [b"7", b"8", b"9"],
+        (Skipped("d", "why"), Skipped("e", "why")),
+    )
+    assert listing.narrowed({"c", "a", "e", "none"}) == Listing(
+        ["a", "c"], array("q", [1, 3]), array("q", [4, 6]), [b"7", b"9"], (Skipped("e", "why"),)
+    )
