@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import aiohttp
@@ -133,19 +133,23 @@ class LosingAnswers:
         is_lost = asyncio.Event()
 
         async def relay_answers() -> None:
-            while (answer := await answers.read(65536)) and not is_lost.is_set():
-                writer.write(answer)
+            with suppress(ConnectionError):
+                while (answer := await answers.read(65536)) and not is_lost.is_set():
+                    writer.write(answer)
             writer.close()
 
-        relaying = asyncio.create_task(relay_answers())
-        while data := await reader.read(65536):
-            if self.count and b"COMMIT" in data:
-                self.count -= 1
-                is_lost.set()
-            to_server.write(data)
-        to_server.close()
-        await relaying
-        await asyncio.gather(writer.wait_closed(), to_server.wait_closed())
+        async def relay_queries() -> None:
+            with suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    if self.count and b"COMMIT" in data:
+                        self.count -= 1
+                        is_lost.set()
+                    to_server.write(data)
+            to_server.close()
+
+        await asyncio.gather(relay_answers(), relay_queries())
+        with suppress(ConnectionError):
+            await asyncio.gather(writer.wait_closed(), to_server.wait_closed())
 
 
 async def test_a_success_whose_commit_was_not_answered_is_written_again_until_it_is(
