@@ -68,7 +68,7 @@ TESTED_THROUGH = {
     "cli/test_sessions.py": "options",
     "cli/test_token.py": "tokens",
     "cli/test_users.py": "user_upload",
-    "client/test_client.py": "archive_file connection errors exported extraction pages responses rows",
+    "client/test_client.py": "archive_file connection errors exported extraction pages rows",
     "client/test_partial_file.py": "disk",
     "client/test_reader.py": "chunks directory members zip_format",
     "client/test_selection.py": "audit_query options",
