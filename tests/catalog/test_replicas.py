@@ -102,11 +102,10 @@ async def test_pending_outcomes_come_with_the_next_write(database: Database) -> 
         assert len(await results(database)) == 3
 
 
-@both_engines
-async def test_what_a_dead_process_left_is_interrupted_once(catalog_url: str) -> None:
-    """On DuckDB the next process knows at once that the one before is dead."""
+async def next_process(catalog_url: str, started: Event) -> Database:
+    """The catalog of the process that comes after one which died with this transfer."""
     dead = await opened(catalog_url)
-    await (await registered(dead)).begin(event(Result.STARTED, "left"))
+    await (await registered(dead)).begin(started)
     if not dead.exclusive:
         await dead.query("UPDATE replicas SET seen_at = seen_at - INTERVAL '31 seconds'")
     dead.close()
@@ -115,6 +114,13 @@ async def test_what_a_dead_process_left_is_interrupted_once(catalog_url: str) ->
     if not database.exclusive:
         await database.query("UPDATE replicas SET steady_since = steady_since - INTERVAL '31 seconds'")
         await replica.beat()
+    return database
+
+
+@both_engines
+async def test_what_a_dead_process_left_is_interrupted_once(catalog_url: str) -> None:
+    """On DuckDB the next process knows at once that the one before is dead."""
+    database = await next_process(catalog_url, event(Result.STARTED, "left"))
     (row,) = await AuditLog(database).page("admin", 1, 0)
     assert (row.result, row.action, row.correlation_id) == ("interrupted", EXPORT.name, "left")
     unknown = {"file_count": None, "total_bytes": None, "bytes_sent": None, "skipped": None}
@@ -131,16 +137,7 @@ def across(result: Result, resource: str = "sessions", **params: object) -> Even
 
 @both_engines
 async def test_an_export_across_users_that_a_dead_process_left_is_interrupted_for_each_user(catalog_url: str) -> None:
-    dead = await opened(catalog_url)
-    await (await registered(dead)).begin(across(Result.STARTED, users=["u-1", "u-2"]))
-    if not dead.exclusive:
-        await dead.query("UPDATE replicas SET seen_at = seen_at - INTERVAL '31 seconds'")
-    dead.close()
-    database = await opened(catalog_url)
-    replica = await registered(database)
-    if not database.exclusive:
-        await database.query("UPDATE replicas SET steady_since = steady_since - INTERVAL '31 seconds'")
-        await replica.beat()
+    database = await next_process(catalog_url, across(Result.STARTED, users=["u-1", "u-2"]))
     await registered(database)
     rows = await AuditLog(database).page("admin", 9, 0)
     interrupted = {row.resource: row.params for row in rows if row.result == "interrupted"}

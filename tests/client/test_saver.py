@@ -16,39 +16,39 @@ def pool() -> Iterator[Pool]:
     made.close()
 
 
+class HeldDisk:
+    """Its writes wait until it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.released.wait()
+        self.written.append(data)
+
+
 async def test_what_arrives_during_a_write_is_the_next_write(pool: Pool) -> None:
-    written: list[bytes] = []
-    held = threading.Event()
-
-    def write(data: bytes) -> None:
-        held.wait()
-        written.append(data)
-
-    saver = Saver(pool, write)
+    disk = HeldDisk()
+    saver = Saver(pool, disk.write)
     for data in (b"a", b"b", b"c"):
         saver.add(data)
     await saver.drain(2)
-    assert written == [], "two bytes are pending, and may be"
-    held.set()
+    assert disk.written == [], "two bytes are pending, and may be"
+    disk.released.set()
     await saver.drain()
-    assert written == [b"a", b"bc"]
+    assert disk.written == [b"a", b"bc"]
 
 
 async def test_nothing_is_written_after_stop(pool: Pool) -> None:
-    written: list[bytes] = []
-    held = threading.Event()
-
-    def write(data: bytes) -> None:
-        held.wait()
-        written.append(data)
-
-    saver = Saver(pool, write)
+    disk = HeldDisk()
+    saver = Saver(pool, disk.write)
     saver.add(b"a")
     saver.add(b"b")
-    pool.run(held.set)
+    pool.run(disk.released.set)
     await saver.stop()
     await saver.drain()
-    assert written == [b"a"]
+    assert disk.written == [b"a"]
 
 
 async def test_the_error_of_a_write_is_raised(pool: Pool) -> None:
