@@ -19,6 +19,8 @@ pytestmark = pytest.mark.long
 EXPORT = "/api/admin/users/u-1/sessions/download-all"
 AUTHORIZATION = f"Authorization: Bearer {ADMIN}"
 
+NOTHING_LEFT = 22  # what curl says of a whole file: it is answered with 416 (curl 7.88)
+
 Client = Callable[[str, Path], Awaitable[int]]
 
 
@@ -133,7 +135,8 @@ async def test_killed_at_50_random_places_it_ends_with_the_bytes_of_the_whole(
         if chance.random() < 0.2:
             target.unlink(missing_ok=True)
             target.with_name(f"{target.name}.aria2").unlink(missing_ok=True)
-    assert await client(pinned, target) == 0
+    is_whole = target.exists() and target.read_bytes() == whole.body
+    assert await client(pinned, target) in ({0, NOTHING_LEFT} if is_whole else {0})
     assert target.read_bytes() == whole.body
 
 
