@@ -39,7 +39,7 @@ async def test_signing_out_forgets_the_token(reader: Reader) -> None:
 @pytest.mark.long
 async def test_a_wrong_token_is_refused_in_words(reader: Reader) -> None:
     await reader.open(token="wrong")
-    await expect(reader.page.get_by_role("alert")).to_contain_text("A valid bearer token is needed.")
+    await expect(reader.page.get_by_role("alert")).to_contain_text("The service does not accept this token.")
     await reader.sign_in(ADMIN)
     await reader.sees("alice@example.com")
 

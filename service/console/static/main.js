@@ -99,7 +99,7 @@ async function fill(page, address, signal) {
   } catch (error) {
     if (signal.aborted) return;
     page.results.removeAttribute("aria-busy");
-    if (error instanceof Problem && error.status === 401) return signIn(token.read() ? error.message : "");
+    if (error instanceof Problem && error.status === 401) return signIn(token.read() !== null);
     page.results.replaceChildren(problemPanel(error, refresh));
   }
 }
@@ -119,15 +119,15 @@ function markMenu(path) {
   /** @type {HTMLElement} */ (document.getElementById("pages")).replaceChildren(...items);
 }
 
-/** @param {string} reason */
-function signIn(reason) {
+/** @param {boolean} wasRejected whether the service has rejected the token so far */
+function signIn(wasRejected) {
   token.forget();
   shown.running.abort();
   Object.assign(shown, { path: "", page: null, signedIn: false });
   document.title = "Sign in – Session Export";
   showCaller(null);
   /** @type {HTMLElement} */ (document.getElementById("pages")).replaceChildren();
-  main.replaceChildren(signInForm(reason, start));
+  main.replaceChildren(signInForm(wasRejected, start));
   main.querySelector("input")?.focus();
 }
 
@@ -135,7 +135,7 @@ function signIn(reason) {
 function showCaller(me) {
   const corner = /** @type {HTMLElement} */ (document.getElementById("caller"));
   if (me === null) return corner.replaceChildren();
-  const leave = h("button", { type: "button", click: () => signIn("") }, "Sign out");
+  const leave = h("button", { type: "button", click: () => signIn(false) }, "Sign out");
   const name = h("span", { title: `Signed in by ${me.via} ${me.name}` }, untrusted(me.user_id));
   corner.replaceChildren(name, ...(token.read() ? [leave] : []));
 }
@@ -145,8 +145,8 @@ async function start() {
   try {
     showCaller(await ask(apiPath("me")));
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) return signIn(token.read() ? error.message : "");
-    const again = h("button", { type: "button", click: () => signIn("") }, "Sign in as somebody else");
+    if (error instanceof Problem && error.status === 401) return signIn(token.read() !== null);
+    const again = h("button", { type: "button", click: () => signIn(false) }, "Sign in as somebody else");
     return main.replaceChildren(problemPanel(error, start), ...(token.read() ? [again] : []));
   } finally {
     main.removeAttribute("aria-busy");

@@ -23,7 +23,7 @@ export function problemPanel(error, retry) {
   const advice = {
     [NO_ANSWER]: "The service may be restarting, or the network is down.",
     [REDIRECTED]: "Reload this page to sign in there. Its address brings you back here.",
-    403: "You are known, but you are no admin. Ask whoever runs this service.",
+    403: "The service knows you, but you are not an admin. Ask its operators for access.",
   }[error.status];
   return h(
     "section",

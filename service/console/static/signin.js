@@ -1,13 +1,13 @@
 // The form that takes a token. The token goes into sessionStorage, and with each call into its header; nowhere else.
 
 import { token } from "./api.js";
-import { h, untrusted } from "./dom.js";
+import { h } from "./dom.js";
 
 /**
- * @param {string} reason why the last token is no good; empty at the first time
+ * @param {boolean} wasRejected whether the service has rejected the last token
  * @param {() => void} signedIn called once a token was given
  */
-export function signInForm(reason, signedIn) {
+export function signInForm(wasRejected, signedIn) {
   const input = h("input", {
     id: "token",
     type: "password",
@@ -26,10 +26,19 @@ export function signInForm(reason, signedIn) {
     "form",
     { class: "sign-in", submit },
     h("h1", {}, "Sign in"),
-    reason && h("p", { class: "problem", role: "alert" }, untrusted(reason)),
+    wasRejected &&
+      h(
+        "p",
+        { class: "problem", role: "alert" },
+        "The service does not accept this token. It is wrong, or has expired.",
+      ),
     h("label", { for: "token" }, "Token"),
     input,
-    h("p", { id: "token-help" }, "Whoever runs this service gives it to you. It is kept until this tab is closed."),
+    h(
+      "p",
+      { id: "token-help" },
+      "The operators of this service give you a token. This page keeps it until the tab is closed.",
+    ),
     h("button", { type: "submit", class: "primary" }, "Sign in"),
   );
 }
