@@ -5,7 +5,7 @@ from service.catalog.audit import AuditLog, AuditRow, Event
 from service.catalog.audit_search import AfterRow, AuditQuery, AuditSearch
 from service.catalog.database import CatalogError, CatalogUncertain, CatalogUnusable, Database, utc
 from service.catalog.figures import Figures
-from service.catalog.index import Facts, FileState, Index, IndexRow
+from service.catalog.index import Facts, FileState, Index, IndexRow, RowsChanged
 from service.catalog.merged import SessionRow
 from service.catalog.opening import open_catalog
 from service.catalog.replicas import Replica, Superseded
@@ -37,6 +37,7 @@ __all__ = [
     "IndexRow",
     "Replica",
     "Result",
+    "RowsChanged",
     "Selection",
     "SessionRow",
     "SessionSearch",

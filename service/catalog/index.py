@@ -5,11 +5,11 @@ one statement per row, takes DuckDB a hundred times as long.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
-from service.catalog.database import Cursor, Database, utc
+from service.catalog.database import Cursor, Database, Row, utc
 
 SEPARATOR = "\x1f"  # in SQL chr(31)
 LINE = "\n"  # before and after each of several models
@@ -24,10 +24,8 @@ KNOWN = """
     FROM session_index
     WHERE user_id = $1
 """
-REMOVE = """
-    DELETE FROM session_index
-    WHERE user_id = $1 AND session_file IN (SELECT unnest(string_to_array($2, chr(31))))
-"""
+OF_FILES = "AND session_file IN (SELECT unnest(string_to_array($2, chr(31))))"
+REMOVE = f"DELETE FROM session_index WHERE user_id = $1 {OF_FILES}"
 REMOVE_USERS = """
     DELETE FROM session_index
     WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))
@@ -105,6 +103,10 @@ ADD = f"""
 """
 
 
+class RowsChanged(Exception):
+    """Another replica has written some of these rows since they were read."""
+
+
 class Index:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,32 +116,31 @@ class Index:
 
         Raises CatalogError.
         """
-        rows = await self._database.query(KNOWN, [user_id])
-        return {
-            row["session_file"]: (
-                FileState(row["size_bytes"], row["modified_ns"], row["identity"]),
-                row["facts_version"] == FACTS_VERSION,
-            )
-            for row in rows
-        }
+        return _known(await self._database.query(KNOWN, [user_id]))
 
-    async def replace(self, user_id: str, rows: Sequence[IndexRow], gone: Iterable[str] = ()) -> None:
-        """Replace the rows of these files, and delete those of the files in `gone`, all in one transaction.
+    async def replace(self, user_id: str, rows: Sequence[IndexRow], before: Mapping[str, FileState]) -> None:
+        """Replace the rows of these files, and delete those of the other files in `before`, all in one transaction.
 
-        Raises CatalogError.
+        `before` has the versions that the table has of these files. Raises RowsChanged, after the other rows are
+        written, if it has another version of some: those rows stay. Raises CatalogError.
         """
-        removed = SEPARATOR.join([*(row.session_file for row in rows), *gone])
+        files = {row.session_file for row in rows} | before.keys()
         revision = time.time_ns()
 
-        def work(cursor: Cursor) -> None:
+        def work(cursor: Cursor) -> bool:
             with cursor.transaction():
                 cursor.query(LOCK, [user_id])
-                cursor.query(REMOVE, [user_id, removed])
-                for start in range(0, len(rows), AT_ONCE):
-                    columns = zip(*map(_texts, rows[start : start + AT_ONCE]), strict=True)
+                known = _known(cursor.query(f"{KNOWN} {OF_FILES}", [user_id, SEPARATOR.join(files)]))
+                kept = {name for name in files if known.get(name, (None,))[0] != before.get(name)}
+                cursor.query(REMOVE, [user_id, SEPARATOR.join(files - kept)])
+                written = [row for row in rows if row.session_file not in kept]
+                for start in range(0, len(written), AT_ONCE):
+                    columns = zip(*map(_texts, written[start : start + AT_ONCE]), strict=True)
                     cursor.query(ADD, [user_id, revision, *map(SEPARATOR.join, columns)])
+            return not kept
 
-        await self._database.run(work)
+        if not await self._database.run(work):
+            raise RowsChanged
 
     async def user_ids(self) -> set[str]:
         """The ids of the users who have rows. Raises CatalogError."""
@@ -151,6 +152,17 @@ class Index:
         if missing:
             await self._database.query(REMOVE_USERS, [SEPARATOR.join(missing)])
         return missing
+
+
+def _known(rows: Sequence[Row]) -> dict[str, tuple[FileState, bool]]:
+    """From rows of KNOWN: the version of each file, and whether it was read for its facts."""
+    return {
+        row["session_file"]: (
+            FileState(row["size_bytes"], row["modified_ns"], row["identity"]),
+            row["facts_version"] == FACTS_VERSION,
+        )
+        for row in rows
+    }
 
 
 def _texts(row: IndexRow) -> list[str]:

@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from service.api.parts import AUDIT, READINESS, SESSIONS, SETTINGS
+from service.api.parts import AUDIT, INDEXER, READINESS, SESSIONS, SETTINGS
 from service.server.metrics import Metrics
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS
@@ -28,3 +28,5 @@ def watch_parts(metrics: Metrics, app: web.Application) -> None:
     metrics.counter("skipped_files", "Files that exports skipped.", lambda: transfers.volume.skipped)
     metrics.counter("audit_failures", "Audit rows that could not be written.", lambda: audit.failures)
     metrics.counter("usage_failures", "Lists made without the usage table.", lambda: sessions.usage_failures)
+    indexer = app[INDEXER]
+    metrics.gauge("index_failures", "Files and directories that the index cannot read.", lambda: indexer.failures)

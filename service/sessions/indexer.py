@@ -13,13 +13,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from typing import TypeAlias
 
-from service.catalog import CatalogError, FileState, Index, IndexRow, User
+from service.catalog import CatalogError, FileState, Index, IndexRow, RowsChanged, User
 from service.pools import Pool
 from service.sessions.background import Background, Stopped
 from service.sessions.folders import TOGETHER, Folders, batches
@@ -33,7 +33,7 @@ SLICE = 1  # seconds of reading after which rows are written
 MOST_ROWS = 5000  # rows of one write; each write outdates the user's cached list, so small ones are avoided
 QUICK = 0.05  # seconds; if listing all users takes less, each list waits for it and so misses no file
 
-Unread: TypeAlias = deque[tuple[str, FileState]]  # files to be read, by name
+Unread: TypeAlias = dict[str, FileState]  # the versions of the files to be read, by name
 
 
 class NotIndexedInTime(Exception):
@@ -51,15 +51,27 @@ class Seen:
 
 @dataclass(eq=False, slots=True)
 class Tracked:
-    """The versions of a user's files for which all rows were written, and for which all files were read."""
+    """The versions of a user's files for which all rows were written, and for which all files were read.
+
+    `failures` are of the latest attempt: messages by the name of the file that cannot be read, or by "" if the files
+    cannot be listed.
+    """
 
     listing: asyncio.Lock = field(default_factory=asyncio.Lock)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # taken before `listing`; no list waits for it
     listed: Seen = field(default_factory=Seen)
     read: Seen = field(default_factory=Seen)
+    failures: dict[str, str] = field(default_factory=dict)
 
     def seen(self, *, facts: bool) -> Seen:
         return self.read if facts else self.listed
+
+    def set_failures(self, failures: dict[str, str]) -> None:
+        """Log those that the attempt before did not have, so that each is logged once, not in each round."""
+        for name, message in failures.items():
+            if self.failures.get(name) != message:
+                log.warning("index: %s", message)
+        self.failures = failures
 
 
 class Indexer:
@@ -80,21 +92,29 @@ class Indexer:
         self._listing_took = 0.0  # seconds, the last time, of all users; without rounds only requests list them
         self._reader = Reader()
         self._tracked: dict[str, Tracked] = {}  # by the user's id
-        self._logged: set[str] = set()  # failures, so that each is logged once
+
+    @property
+    def failures(self) -> int:
+        """How many files cannot be read, and users' directories cannot be listed."""
+        return sum(len(tracked.failures) for tracked in self._tracked.values())
 
     async def run(self, interval: float, leads: Callable[[], Awaitable[bool]]) -> None:
         """Run a round every `interval` seconds until the background stops. `leads` returns whether this replica does
         the rounds."""
         self._listing_took = math.inf  # until the first round has shown how long it takes
+        failure = ""
         while True:
             began = time.monotonic()
             try:
                 if await leads():
                     await self.round()
+                failure = ""
             except Stopped:
                 return
             except (CatalogError, StoreError) as error:
-                self._log_once(f"index: a round ended early: {error}")
+                if str(error) != failure:
+                    log.warning("index: a round ended early: %s", error)
+                failure = str(error)
             await asyncio.sleep(max(interval - (time.monotonic() - began), interval / 10))
 
     async def round(self) -> None:
@@ -110,7 +130,8 @@ class Indexer:
                 try:
                     await self._update(user, facts=facts, pool=background.pool, pause=background.rest)
                 except StoreUnavailable as error:
-                    self._log_once(f"index: the files of user {user.id!r} cannot be listed: {error.__cause__ or error}")
+                    message = f"the files of user {user.id!r} cannot be listed: {error.__cause__ or error}"
+                    self._tracked[user.id].set_failures({"": message})
         for user_id in await self._index.forget_missing_users():
             self._tracked.pop(user_id, None)  # a user who comes back has no rows
 
@@ -149,45 +170,56 @@ class Indexer:
 
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
-        if not facts:
-            await self._update_rows(user, tracked, pool)
-            return
+        while True:
+            with suppress(RowsChanged):  # by another replica, which may have listed the files later: list them again
+                if facts:
+                    await self._update_facts(user, tracked, pool, pause)
+                else:
+                    await self._update_rows(user, tracked, pool)
+                return
+
+    async def _update_facts(self, user: User, tracked: Tracked, pool: Pool, pause: Callable[[], None]) -> None:
         async with tracked.reading:
             seen, unread = await self._update_rows(user, tracked, pool)
-            if await self._read_all(user, unread, pool, pause):
+            failures = await self._read_all(user, unread, pool, pause)
+            tracked.set_failures(failures)
+            if not failures:
                 tracked.read = seen
 
     async def _update_rows(self, user: User, tracked: Tracked, pool: Pool) -> tuple[Seen, Unread]:
         """List the files and bring the rows up to date; returns the version that was listed, and the files to read."""
         async with tracked.listing:
+            known = await self._index.known(user.id)  # first: a row that is written during the listing must stay
             state, listing = await pool.run(self._list_with_state, user)
-            unread = await self._write_rows(user, listing)
+            unread = await self._write_rows(user, listing, known)
             tracked.listed = Seen(_digest(listing), state)
             return tracked.listed, unread
 
-    async def _write_rows(self, user: User, listing: Listing) -> Unread:
+    async def _write_rows(self, user: User, listing: Listing, known: dict[str, tuple[FileState, bool]]) -> Unread:
         """Write a row for each file, and delete those of missing files; returns the files to read."""
-        known = await self._index.known(user.id)
-        rows, unread = [], Unread()
+        rows, unread, replaced = [], Unread(), {}
         states = map(file_state, listing.sizes, listing.mtimes_ns, listing.identities)
         for name, state in zip(listing.names, states, strict=True):
             before, was_read = known.pop(name, (None, False))
             if before != state:
                 rows.append(IndexRow(name, state, None))
+                if before is not None:
+                    replaced[name] = before
             if before != state or not was_read:
-                unread.append((name, state))
-        if rows or known:
-            await self._index.replace(user.id, rows, known)
+                unread[name] = state
+        replaced |= {name: before for name, (before, _) in known.items()}
+        if rows or replaced:
+            await self._index.replace(user.id, rows, replaced)
         return unread
 
-    async def _read_all(self, user: User, unread: Unread, pool: Pool, pause: Callable[[], None]) -> bool:
-        """Read these files; returns whether all could be read."""
-        all_read = True
-        while unread:
-            rows, failed = await pool.run(self._read_some, user, unread, pause)
-            await self._index.replace(user.id, rows)
-            all_read = all_read and not failed
-        return all_read
+    async def _read_all(self, user: User, unread: Unread, pool: Pool, pause: Callable[[], None]) -> dict[str, str]:
+        """Read these files; returns why some could not be read, by name."""
+        failures: dict[str, str] = {}
+        names = deque(unread)
+        while names:
+            rows = await pool.run(self._read_some, user, unread, names, failures, pause)
+            await self._index.replace(user.id, rows, {row.session_file: unread[row.session_file] for row in rows})
+        return failures
 
     def _possibly_changed(self, users: Sequence[User], *, facts: bool) -> list[User]:
         """The users for whom the store cannot rule out that a file has changed. Runs in a thread."""
@@ -217,18 +249,19 @@ class Indexer:
         """The state is read first: a change during the listing must make the state outdated."""
         return self._folders.state(user), self._folders.list(user)
 
-    def _read_some(self, user: User, unread: Unread, pause: Callable[[], None]) -> tuple[list[IndexRow], bool]:
-        """Read files for up to SLICE seconds, removing them from `unread`; returns the rows, and whether a file could
-        not be read."""
+    def _read_some(
+        self, user: User, unread: Unread, names: deque[str], failures: dict[str, str], pause: Callable[[], None]
+    ) -> list[IndexRow]:
+        """Read files for up to SLICE seconds, removing them from `names`; returns the rows, and adds to `failures`."""
         rows: list[IndexRow] = []
-        failed = False
         began = time.monotonic()
         files = self._folders.open(user)
-        reads = files.prefetch(announced_reads(files, tuple(islice(unread, MOST_ROWS))))
+        some = [(name, unread[name]) for name in islice(names, MOST_ROWS)]
+        reads = files.prefetch(announced_reads(files, some))
         announced = Announced(reads, 0) if reads else None
         try:
-            while unread and len(rows) < MOST_ROWS and time.monotonic() - began < SLICE:
-                name, _ = unread.popleft()
+            while names and len(rows) < MOST_ROWS and time.monotonic() - began < SLICE:
+                name = names.popleft()
                 try:
                     state, facts = self._reader.read(user.id, files, name, announced, pause)
                     rows.append(IndexRow(name, state, facts))
@@ -237,18 +270,12 @@ class Indexer:
                 except StoreUnavailable:
                     raise
                 except StoreError as error:
-                    failed = True
-                    self._log_once(f"index: {name} of user {user.id!r}: {error} {error.__cause__ or ''}")
+                    failures[name] = f"{name} of user {user.id!r}: {error} {error.__cause__ or ''}"
         finally:
             if reads:
                 reads.close()
             files.close()
-        return rows, failed
-
-    def _log_once(self, message: str) -> None:
-        if message not in self._logged:
-            self._logged.add(message)
-            log.warning("%s", message)
+        return rows
 
 
 def _stop_at(deadline: float) -> None:

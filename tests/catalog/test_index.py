@@ -3,7 +3,9 @@
 import asyncio
 from datetime import UTC, datetime
 
-from service.catalog import AuditLog, Database, Facts, FileState, Index, IndexRow, Replica
+import pytest
+
+from service.catalog import AuditLog, Database, Facts, FileState, Index, IndexRow, Replica, RowsChanged
 from tests.catalog.opened import opened
 from tests.engines import both_engines
 from tests.postgres import Postgres
@@ -12,14 +14,18 @@ NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)
 FACTS = Facts("s", NOON, None, 1, None, 2, 3, 4, 5, 6, 7, "opus", ("opus", "a b"), 8, 9, 10, 2**63 - 1, "É", None, 0)
 
 
-def row(name: str, facts: Facts | None = FACTS) -> IndexRow:
-    return IndexRow(name, FileState(2**40, 1_778_414_400_123_456_789, "ab01"), facts)
+STATE = FileState(2**40, 1_778_414_400_123_456_789, "ab01")
+LATER = FileState(2**40 + 1, 1_778_414_400_123_456_790, "ab01")
+
+
+def row(name: str, facts: Facts | None = FACTS, state: FileState = STATE) -> IndexRow:
+    return IndexRow(name, state, facts)
 
 
 @both_engines
 async def test_a_row_is_kept_as_it_was_given(database: Database) -> None:
     index = Index(database)
-    await index.replace("u", [row("a.jsonl"), row("b.jsonl", None)])
+    await index.replace("u", [row("a.jsonl"), row("b.jsonl", None)], {})
     assert await index.known("u") == {
         "a.jsonl": (row("a.jsonl").state, True),
         "b.jsonl": (row("b.jsonl").state, False),
@@ -34,9 +40,9 @@ async def test_a_row_is_kept_as_it_was_given(database: Database) -> None:
 @both_engines
 async def test_rows_replace_those_of_the_same_files_and_what_is_gone_goes(database: Database) -> None:
     index = Index(database)
-    await index.replace("u", [row("a.jsonl"), row("b.jsonl")])
-    await index.replace("other", [row("a.jsonl")])
-    await index.replace("u", [row("a.jsonl", None)], gone=["b.jsonl"])
+    await index.replace("u", [row("a.jsonl"), row("b.jsonl")], {})
+    await index.replace("other", [row("a.jsonl")], {})
+    await index.replace("u", [row("a.jsonl", None)], {"a.jsonl": STATE, "b.jsonl": STATE})
     assert {name: read for name, (_, read) in (await index.known("u")).items()} == {"a.jsonl": False}
     await database.query("INSERT INTO users (id, email, active) VALUES ('u', 'u@example.com', TRUE)")
     assert await index.forget_missing_users() == {"other"}
@@ -44,11 +50,27 @@ async def test_rows_replace_those_of_the_same_files_and_what_is_gone_goes(databa
     assert len(await index.known("u")) == 1
 
 
+@both_engines
+async def test_rows_that_were_written_since_they_were_read_stay_and_the_others_are_written(database: Database) -> None:
+    index = Index(database)
+    await index.replace("u", [row(name) for name in ("deleted", "replaced", "same", "gone")], {})
+    known = {name: state for name, (state, _) in (await index.known("u")).items()}
+    later = [row(name, None, LATER) for name in ("deleted", "replaced", "new")]
+    await index.replace("u", later, {name: known[name] for name in ("deleted", "replaced")})
+    with pytest.raises(RowsChanged):
+        await index.replace("u", [row(name) for name in ("replaced", "same", "new", "another")], known)
+    after = {name: state for name, (state, _) in (await index.known("u")).items()}
+    assert after == {"deleted": LATER, "replaced": LATER, "new": LATER, "same": STATE, "another": STATE}
+
+
 async def test_two_replicas_that_replace_a_row_at_once_leave_one(postgres: Postgres) -> None:
     url = postgres.new_url()
     databases = [await opened(url), await opened(url)]
     try:
-        await asyncio.gather(*(Index(databases[n % 2]).replace("u", [row("a.jsonl")]) for n in range(20)))
+        replacing = [Index(databases[n % 2]).replace("u", [row("a.jsonl")], {}) for n in range(20)]
+        assert [type(result) for result in await asyncio.gather(*replacing, return_exceptions=True)].count(
+            RowsChanged
+        ) == 19
         assert (await databases[0].query("SELECT count(*) AS rows FROM session_index")) == [{"rows": 1}]
     finally:
         for database in databases:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from service.api.parts import INDEXER, STORE
-from service.catalog import User
+from service.api.parts import DATABASE, INDEXER, STORE
+from service.catalog import FileState, IndexRow, User
+from service.catalog import Index as IndexTable
 from service.config import Index
 from service.sessions import Indexer, transcript
+from service.store import Unreadable
 from tests.transcript import lines, session
 from tests.world import World, assert_problem
 
@@ -162,7 +164,28 @@ async def test_a_file_that_cannot_be_read_is_logged_once_and_found_once_it_can(
         "index: bad.jsonl of user 'u-1': The file cannot be read. [Errno 13] Permission denied"
     ]
     assert path.exists()
+    assert {row["session_file"]: row["processed"] for row in await listed(service)} == {
+        "good.jsonl": True,
+        "bad.jsonl": False,
+    }
+    assert service.app[INDEXER].failures == 1
     assert (await indexed(service))["bad.jsonl"]["title"] == "Fix the tests"
+    assert service.app[INDEXER].failures == 0
+
+
+async def test_the_failure_of_a_file_that_is_gone_is_forgotten(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = service.file("a.jsonl", session())
+    indexer = service.app[INDEXER]
+
+    def fail(*_: Any) -> Any:
+        raise Unreadable
+
+    monkeypatch.setattr(indexer._reader, "read", fail)
+    await indexed(service)
+    assert indexer.failures == 1
+    path.unlink()
+    await indexed(service)
+    assert indexer.failures == 0
 
 
 async def test_a_directory_that_vanishes_takes_its_rows_along(service: World) -> None:
@@ -189,6 +212,38 @@ async def test_a_directory_that_vanishes_while_it_is_read_is_no_failure(
     await indexed(service)
     monkeypatch.undo()
     assert await indexed(service) == {}
+
+
+async def test_a_row_that_another_replica_writes_while_files_are_listed_stays(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = service.file("a.jsonl", session())
+    await indexed(service)
+    path.unlink()
+    indexer, other = service.app[INDEXER], IndexTable(service.app[DATABASE])
+    list_with_state = indexer._list_with_state
+    listings = 0
+
+    def list_before_the_other(user: User) -> Any:
+        nonlocal listings
+        result = list_with_state(user)
+        listings += 1
+        if listings == 1:
+            for name in ("a.jsonl", "b.jsonl"):
+                service.file(name, session(title="Came"))
+                rows = [IndexRow(name, FileState(1, 2, "03"), None)]
+                asyncio.run_coroutine_threadsafe(write(name, rows), loop).result(10)
+        return result
+
+    async def write(name: str, rows: list[IndexRow]) -> None:
+        known = await other.known("u-1")
+        await other.replace("u-1", rows, {name: known[name][0]} if name in known else {})
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(indexer, "_list_with_state", list_before_the_other)
+    rows = await indexed(service)
+    assert {name: row["title"] for name, row in rows.items()} == {"a.jsonl": "Came", "b.jsonl": "Came"}
+    assert listings == 3
 
 
 async def test_users_have_the_rows_of_their_own_directories(service: World) -> None:
