@@ -13,7 +13,7 @@ from service.http.query import Query
 
 
 class SortQuery(Query):
-    """What a list across users is sorted by, descending."""
+    """The sort keys of a list across users, descending."""
 
     sort: Sort = Sort.STARTED_AT
 

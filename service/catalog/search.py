@@ -83,7 +83,7 @@ DAYS = f"""
 
 
 class Sort(StrEnum):
-    """What a list across users is sorted by, descending."""
+    """The sort keys of a list across users, descending."""
 
     STARTED_AT = "started_at"
     SIZE_BYTES = "size_bytes"

@@ -62,7 +62,7 @@ class SelectedUser(NamedTuple):
 
 
 def username(user_id: str, email: str) -> str:
-    """What a user is called in file names and the audit log: the e-mail's local part, else the id."""
+    """The user's name in file names and the audit log: the e-mail's local part, else the id."""
     return email_local(email) or user_id
 
 
@@ -146,7 +146,7 @@ class Sessions:
 
 
 class UserSessions:
-    """One user's sessions. Made by `Sessions.of`. What works on files raises StoreUnavailable."""
+    """One user's sessions. Made by `Sessions.of`. Methods that use files raise StoreUnavailable."""
 
     def __init__(self, user: User, folders: Folders, search: SessionSearch, indexer: Indexer, pool: Pool) -> None:
         self.user = user

@@ -110,7 +110,7 @@ def open_regular(name: str, directory: int, executor: Executor) -> LocalFile:
 
 
 def store_error(error: OSError) -> StoreError:
-    """What the system's error about one file means."""
+    """The store's error for the system's error about one file."""
     if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
         return NotFound()
     if error.errno in (errno.ELOOP, errno.ENXIO):  # swapped for a link, or for a socket
