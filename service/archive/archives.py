@@ -59,10 +59,10 @@ class Archives:
 
     async def layout(self, plan: Plan) -> Layout | None:
         """None unless the figures of all members are known, here or in the store."""
-        layout = await self._files_pool.run(self._layout, plan, {})
-        if layout is None and (loaded := await self._saved.load(plan)):
-            layout = await self._files_pool.run(self._layout, plan, loaded)
-        return layout
+        figures = await self._files_pool.run(self.remembered.all_of, plan.keys())
+        if loaded := await self._saved.load(plan, figures):
+            figures = await self._files_pool.run(self._add_loaded, plan, figures, loaded)
+        return await self._files_pool.run(_layout, plan, figures)
 
     async def measure(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
         """The layout, after measuring and remembering the members whose figures are unknown. None if that takes more
@@ -107,15 +107,13 @@ class Archives:
         plan.tag  # noqa: B018 - computed in this thread, and kept
         return plan
 
-    def _layout(self, plan: Plan, loaded: Mapping[bytes, bytes]) -> Layout | None:
+    def _add_loaded(
+        self, plan: Plan, figures: Sequence[bytes | None], loaded: Mapping[bytes, bytes]
+    ) -> list[bytes | None]:
+        """The figures of each row, with those that were loaded. There may be more than the cache can hold."""
         keys = list(plan.keys())
-        wanted = loaded.keys() & set(keys) if loaded else frozenset[bytes]()
-        added = self.remembered.add_saved({key: loaded[key] for key in wanted})
-        figures = self.remembered.all_of(keys)
-        if added:  # there may be more than the cache can hold
-            figures = [added.get(key) or found for key, found in zip(keys, figures, strict=True)]
-        known = [found for found in figures if found is not None and plan.is_known(found)]
-        return Layout(plan, known) if len(known) == len(figures) else None
+        added = self.remembered.add_saved({key: loaded[key] for key in loaded.keys() & set(keys)})
+        return [added.get(key) or found for key, found in zip(keys, figures, strict=True)]
 
     async def _measure_unknown(self, plan: Plan, sources: Sources) -> None:
         sizing = Sizing(plan, sources, self._deflate_pool, self.remembered)
@@ -125,6 +123,11 @@ class Archives:
         finally:
             sizing.stop()
             await settle(step)
+
+
+def _layout(plan: Plan, figures: Sequence[bytes | None]) -> Layout | None:
+    known = [found for found in figures if found is not None and plan.is_known(found)]
+    return Layout(plan, known) if len(known) == len(figures) else None
 
 
 def _recent(folders: Sequence[Folder]) -> frozenset[int]:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from struct import Struct
 from typing import NamedTuple
 
@@ -145,13 +145,13 @@ class Plan:
 
     def keys(self) -> Iterator[bytes]:
         """The key of the figures of each row; see `key_of`."""
-        pack, dialect = VERSION.pack, self.dialect
-        for folder in self.folders:
-            listing = folder.listing
-            versions = map(pack, listing.sizes, listing.mtimes_ns)
-            yield from (
-                identity + version + dialect for identity, version in zip(listing.identities, versions, strict=True)
-            )
+        return chain.from_iterable(map(self.keys_of, self.folders))
+
+    def keys_of(self, folder: Folder) -> list[bytes]:
+        """The keys of one folder's rows."""
+        listing, dialect = folder.listing, self.dialect
+        versions = map(VERSION.pack, listing.sizes, listing.mtimes_ns)
+        return [identity + version + dialect for identity, version in zip(listing.identities, versions, strict=True)]
 
     def names(self) -> Iterator[str]:
         """The name in the archive of each row."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -82,8 +83,8 @@ def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def json_report(name: str, value: Callable[[], object]) -> Report:
-    """A report whose text is JSON."""
-    return Report(name, lambda: [json.dumps(value(), indent=1, ensure_ascii=False).encode() + b"\n"])
+    """A report whose text is JSON, made once."""
+    return Report(name, cache(lambda: [json.dumps(value(), indent=1, ensure_ascii=False).encode() + b"\n"]))
 
 
 def skipped_rows(skipped: Iterable[Skipped]) -> list[dict[str, str]]:

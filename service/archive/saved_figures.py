@@ -4,6 +4,7 @@ restart has to measure exported files again.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from struct import Struct
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from service.archive.remembered import Remembered
 from service.pools import Pool
 
 LENGTHS = Struct("<HI")  # of a key and of its figures
-TOGETHER = 500  # users whose texts are in memory at once, at most
+TOGETHER = 2000  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
 MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
@@ -36,13 +37,13 @@ class SavedFigures:
         self._saving: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    async def load(self, plan: Plan) -> dict[bytes, bytes]:
-        """The saved figures, by key, of each user with files whose figures are not in memory."""
-        users = await self._pool.run(self._unknown_users, plan)
+    async def load(self, plan: Plan, figures: Sequence[bytes | None]) -> dict[bytes, bytes]:
+        """The saved figures, by key, of each user with files whose figures are not among these, one for each row."""
         loaded: dict[bytes, bytes] = {}
-        for start in range(0, len(users), TOGETHER):
-            texts = await self._store.read(users[start : start + TOGETHER], plan.dialect)
-            await self._pool.run(_add_all, loaded, texts)
+        for folders in _batches(await self._pool.run(_unknown_folders, plan, figures)):
+            texts = await self._store.read([folder.user_id for folder in folders], plan.dialect)
+            if texts:
+                await self._pool.run(_add_all, loaded, texts)
         return loaded
 
     def save_later(self, plan: Plan) -> None:
@@ -57,23 +58,19 @@ class SavedFigures:
 
     async def _save(self, plan: Plan) -> None:
         async with self._turn:
-            keys = plan.keys()
             for folders in _batches(plan.folders):
                 before = await self._store.read([folder.user_id for folder in folders], plan.dialect)
-                if texts := await self._pool.run(self._texts, folders, keys, before):
+                if texts := await self._pool.run(self._texts, plan, folders, before):
                     await self._store.write(texts, plan.dialect)
 
-    def _texts(
-        self, folders: Sequence[Folder], keys: Iterator[bytes], before: Sequence[tuple[str, bytes]]
-    ) -> dict[str, bytes]:
-        """The new texts, for users whose figures have changed. The next items of `keys` are those of the folders'
-        files."""
+    def _texts(self, plan: Plan, folders: Sequence[Folder], before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+        """The new texts, for users whose figures have changed."""
         others: dict[str, dict[bytes, bytes]] = {}
         for user_id, text in before:
             others.setdefault(user_id, {}).update(unpack(text))
         texts = {}
         for folder in folders:
-            known = self._known([next(keys) for _ in folder.listing.names])
+            known = self._known(plan.keys_of(folder))
             old = others.get(folder.user_id, {})
             if any(old.get(key) != figures for key, figures in known.items()):
                 most = max(MOST_OTHERS, len(known))
@@ -85,14 +82,11 @@ class SavedFigures:
         found = zip(keys, self._remembered.all_of(keys), strict=True)
         return {key: figures for key, figures in found if figures is not None}
 
-    def _unknown_users(self, plan: Plan) -> list[str]:
-        figures = iter(self._remembered.all_of(plan.keys()))
-        users = []
-        for folder in plan.folders:
-            known = [plan.is_known(next(figures)) for _ in folder.listing.names]
-            if not all(known):
-                users.append(folder.user_id)
-        return users
+
+def _unknown_folders(plan: Plan, figures: Iterable[bytes | None]) -> list[Folder]:
+    """The folders with rows whose figures do not suffice."""
+    known = map(plan.is_known, figures)
+    return [folder for folder in plan.folders if not all(list(islice(known, len(folder.listing.names))))]
 
 
 def _batches(folders: Iterable[Folder]) -> Iterator[list[Folder]]:

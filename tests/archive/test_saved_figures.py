@@ -44,7 +44,7 @@ def plan_of_users(counts: Sequence[int]) -> Plan:
 @pytest.mark.parametrize(
     ("counts", "batches"),
     [
-        ([user % 3 + 1 for user in range(1200)], [500, 500, 200]),
+        ([user % 3 + 1 for user in range(4200)], [2000, 2000, 200]),
         ([20_000] * 4, [3, 1]),
         ([60_000, 1, 1], [1, 2]),
     ],
@@ -63,7 +63,7 @@ async def test_each_users_figures_are_saved_in_batches_and_loaded_again(
     assert {user_id: len(list(unpack(text))) for user_id, text in texts.saved.items()} == {
         str(user): count for user, count in enumerate(counts)
     }
-    assert await SavedFigures(texts, Remembered(), pool).load(plan) == figures
+    assert await SavedFigures(texts, Remembered(), pool).load(plan, [None] * plan.file_count) == figures
 
 
 async def test_unchanged_figures_are_not_written_again(pool: Pool) -> None:
