@@ -161,16 +161,16 @@ async def _send_without_length(request: web.Request, export: Export) -> web.Stre
     archive = archives.whole(export.plan, export.sources)
     announced = Volume(file_count=export.plan.file_count, total_bytes=export.plan.total_bytes)
     try:
-        return await request.app[TRANSFERS].send(
-            request,
-            _response(request, export, None),
-            archives.stream(archive),
-            export.record(archive, announced, _params(export)),
-        )
+        with archives.saving(archive):
+            return await request.app[TRANSFERS].send(
+                request,
+                _response(request, export, None),
+                archives.stream(archive),
+                export.record(archive, announced, _params(export)),
+            )
     finally:
         if not archive.kept_to_plan:
             archives.snapshots.revoke(export.plan.tag)
-        archives.save_later(export.plan)
         _log_skipped(request, export, archive.skipped)
 
 

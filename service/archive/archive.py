@@ -39,7 +39,7 @@ class Archive:
 
         A file that cannot be opened is skipped; only StoreUnavailable ends the archive.
         """
-        self._plan = plan
+        self.plan = plan
         self._codec = plan.codec
         opener = Opener(plan, sources, strict=False)
         self._blocks = Blocks(opener, range(plan.file_count), pool, remembered)
@@ -78,7 +78,7 @@ class Archive:
         return b""
 
     def _members(self) -> Iterator[MemberFile]:
-        yield from map(self._report, first_reports(self._plan))
+        yield from map(self._report, first_reports(self.plan))
         blocks = iter(self._blocks)
         for block in blocks:
             if isinstance(block, Skipped):
@@ -87,7 +87,7 @@ class Archive:
             else:
                 yield self._member(block, blocks)
                 self.counts.add_file(block.member.folder)
-        yield from map(self._report, last_reports(self._plan, Written(self._figures, self.skipped, self._replaced)))
+        yield from map(self._report, last_reports(self.plan, Written(self._figures, self.skipped, self._replaced)))
 
     def _member(self, first: Block, following: Iterator[Block | Skipped]) -> MemberFile:
         member = first.member

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import TypeAlias
 from weakref import WeakValueDictionary
@@ -80,12 +81,12 @@ class Archives:
         except TimeoutError:
             return None
         finally:
-            self.save_later(plan)
+            self._saved.save_later(plan)
         return await self.layout(plan)
 
-    def save_later(self, plan: Plan) -> None:
-        """Save the remembered figures of the plan's files, in the background."""
-        self._saved.save_later(plan)
+    def saving(self, archive: Archive) -> AbstractContextManager[None]:
+        """Save the figures of its members while it is sent inside the block; see `SavedFigures.saving`."""
+        return self._saved.saving(archive.plan, archive.counts)
 
     def whole(self, plan: Plan, sources: Sources) -> Archive:
         """An archive of unknown length. Concurrent archives take turns in the pools."""

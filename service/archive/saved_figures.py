@@ -3,11 +3,14 @@ restart has to measure exported files again.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from struct import Struct
 from typing import Protocol
 
+from service.archive.counts import Counts
 from service.archive.plan import Folder, Plan
 from service.archive.remembered import Remembered
 from service.pools import Pool
@@ -15,6 +18,8 @@ from service.pools import Pool
 LENGTHS = Struct("<HI")  # of a key and of its figures
 TOGETHER = 2000  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
+PAUSE = 10  # seconds between two times at which the figures of a running export are saved
+SHARE = 20  # saving takes at most one part in so many of the time of an export
 MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
 
@@ -29,11 +34,12 @@ class FiguresStore(Protocol):
 class SavedFigures:
     """Saves the remembered figures of plans in the background, and loads them again. Close it before the store."""
 
-    def __init__(self, store: FiguresStore, remembered: Remembered, pool: Pool) -> None:
+    def __init__(self, store: FiguresStore, remembered: Remembered, pool: Pool, pause: float = PAUSE) -> None:
         """Texts are made and read in `pool`."""
         self._store = store
         self._remembered = remembered
         self._pool = pool
+        self._pause = pause
         self._saving: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
@@ -48,19 +54,45 @@ class SavedFigures:
 
     def save_later(self, plan: Plan) -> None:
         """Save the remembered figures of the plan's files, in the background."""
-        task = asyncio.create_task(self._save(plan))
-        self._saving.add(task)
-        task.add_done_callback(self._saving.discard)
+        self._begin(self._save(plan, plan.folders))
+
+    @contextmanager
+    def saving(self, plan: Plan, counts: Counts) -> Iterator[None]:
+        """Save the figures of an export that runs inside the block, from time to time and once more after it, in the
+        background. `counts` are those of the export."""
+        ended = asyncio.Event()
+        self._begin(self._save_from_time_to_time(plan, counts, ended))
+        try:
+            yield
+        finally:
+            ended.set()
 
     async def close(self) -> None:
         """Wait until all is saved."""
         await asyncio.gather(*self._saving)
 
-    async def _save(self, plan: Plan) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
+    async def _save_from_time_to_time(self, plan: Plan, counts: Counts, ended: asyncio.Event) -> None:
+        first = last = 0
+        pause = self._pause
+        while last < len(plan.folders):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause)
+            last = len(plan.folders) if ended.is_set() else counts.folder
+            began = time.monotonic()
+            await self._save(plan, plan.folders[first : last + 1])
+            first = last  # again, as more of its files may follow
+            pause = max(self._pause, SHARE * (time.monotonic() - began))
+
+    async def _save(self, plan: Plan, folders: Sequence[Folder]) -> None:
         async with self._turn:
-            for folders in _batches(plan.folders):
-                before = await self._store.read([folder.user_id for folder in folders], plan.dialect)
-                if texts := await self._pool.run(self._texts, plan, folders, before):
+            for batch in _batches(folders):
+                before = await self._store.read([folder.user_id for folder in batch], plan.dialect)
+                if texts := await self._pool.run(self._texts, plan, batch, before):
                     await self._store.write(texts, plan.dialect)
 
     def _texts(self, plan: Plan, folders: Sequence[Folder], before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
