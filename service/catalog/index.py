@@ -26,12 +26,12 @@ KNOWN = """
 """
 OF_FILES = "AND session_file IN (SELECT unnest(string_to_array($2, chr(31))))"
 REMOVE = f"DELETE FROM session_index WHERE user_id = $1 {OF_FILES}"
-REMOVE_USERS = """
-    DELETE FROM session_index
-    WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))
-"""
 USERS = "SELECT DISTINCT user_id FROM session_index"
-MISSING_USERS = f"{USERS} WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = session_index.user_id)"
+MISSING_USERS = """
+    SELECT DISTINCT user_id FROM {table}
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = {table}.user_id)
+"""
+REMOVE_USERS = "DELETE FROM {table} WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,17 @@ class Index:
         return {row["user_id"] for row in await self._database.query(USERS)}
 
     async def forget_missing_users(self) -> set[str]:
-        """Delete the rows of users who no longer exist; returns their ids. Raises CatalogError."""
-        missing = {row["user_id"] for row in await self._database.query(MISSING_USERS)}
-        if missing:
-            await self._database.query(REMOVE_USERS, [SEPARATOR.join(missing)])
-        return missing
+        """Delete the rows of users who no longer exist, and the figures of their exports; returns their ids.
+
+        Raises CatalogError.
+        """
+        forgotten = set[str]()
+        for table in ("session_index", "export_figures"):
+            missing = {row["user_id"] for row in await self._database.query(MISSING_USERS.format(table=table))}
+            if missing:
+                await self._database.query(REMOVE_USERS.format(table=table), [SEPARATOR.join(missing)])
+            forgotten |= missing
+        return forgotten
 
 
 def _known(rows: Sequence[Row]) -> dict[str, tuple[FileState, bool]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.catalog import AuditLog, Database, Facts, FileState, Index, IndexRow, Replica, RowsChanged
+from service.catalog import AuditLog, Database, Facts, Figures, FileState, Index, IndexRow, Replica, RowsChanged
 from tests.catalog.opened import opened
 from tests.engines import both_engines
 from tests.postgres import Postgres
@@ -48,6 +48,18 @@ async def test_rows_replace_those_of_the_same_files_and_what_is_gone_goes(databa
     assert await index.forget_missing_users() == {"other"}
     assert await index.known("other") == {}
     assert len(await index.known("u")) == 1
+
+
+@both_engines
+async def test_figures_of_a_missing_user_go_even_if_the_user_has_no_rows(database: Database) -> None:
+    index, figures = Index(database), Figures(database)
+    await database.query("INSERT INTO users (id, email, active) VALUES ('u', 'u@example.com', TRUE)")
+    await figures.write({"u": b"kept", "other": b"figures"}, b"dialect.")
+    await figures.write({"other": b"figures"}, b"another!")
+    assert await index.forget_missing_users() == {"other"}
+    assert await figures.read(["u", "other"], b"dialect.") == [("u", b"kept")]
+    assert await figures.read(["u", "other"], b"another!") == []
+    assert await index.forget_missing_users() == set()
 
 
 @both_engines
