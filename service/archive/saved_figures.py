@@ -16,7 +16,7 @@ from service.archive.remembered import Remembered
 from service.pools import Pool
 
 LENGTHS = Struct("<HI")  # of a key and of its figures
-TOGETHER = 2000  # users whose texts are in memory at once, at most
+TOGETHER = 500  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
 PAUSE = 10  # seconds between two times at which the figures of a running export are saved
 SHARE = 20  # saving takes at most one part in so many of the time of an export
@@ -59,7 +59,7 @@ class SavedFigures:
     @contextmanager
     def saving(self, plan: Plan, counts: Counts) -> Iterator[None]:
         """Save the figures of an export that runs inside the block, from time to time and once more after it, in the
-        background. `counts` are those of the export."""
+        background, as far as it has come. `counts` are those of the export."""
         ended = asyncio.Event()
         self._begin(self._save_from_time_to_time(plan, counts, ended))
         try:
@@ -77,13 +77,11 @@ class SavedFigures:
         task.add_done_callback(self._saving.discard)
 
     async def _save_from_time_to_time(self, plan: Plan, counts: Counts, ended: asyncio.Event) -> None:
-        first = last = 0
-        pause = self._pause
-        while last < len(plan.folders):
+        first, pause, finished = 0, self._pause, False
+        while not finished:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), pause)
-            last = len(plan.folders) if ended.is_set() else counts.folder
-            began = time.monotonic()
+            finished, last, began = ended.is_set(), counts.folder, time.monotonic()
             await self._save(plan, plan.folders[first : last + 1])
             first = last  # again, as more of its files may follow
             pause = max(self._pause, SHARE * (time.monotonic() - began))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tests.bench.across import across
 from tests.bench.bucket import bucket
 from tests.bench.catalog import catalog
 from tests.bench.client import client
@@ -35,6 +36,7 @@ from tests.bench.table import Table
 GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "exports": exports,
     "known": known,
+    "across": across,
     "first-byte": first_byte,
     "memory": memory,
     "latency": latency,
