@@ -121,9 +121,10 @@ class Indexer:
         """Bring the whole index up to date. Raises CatalogError."""
         background, users = self._background, await self._folders.users()
         changed: list[User] = []
+        unknown = await self._unknown(users)
         began = time.perf_counter()
         for batch in batches(users, TOGETHER):
-            changed += await background.pool.run(self._changed, batch, background.rest)
+            changed += await background.pool.run(self._changed, batch, unknown, background.rest)
         self._listing_took = time.perf_counter() - began
         for facts in (False, True):
             for user in changed:
@@ -147,8 +148,9 @@ class Indexer:
         try:
             async with asyncio.timeout(self._patience):
                 possibly_changed = await self._pool.run(self._possibly_changed, users, facts=facts)
+                unknown = await self._unknown(possibly_changed)
                 for group in batches(list(batches(possibly_changed, TOGETHER)), AT_ONCE):
-                    work = [self._pool.run(self._changed, batch, pause, facts=facts) for batch in group]
+                    work = [self._pool.run(self._changed, batch, unknown, pause, facts=facts) for batch in group]
                     for user in chain(*await asyncio.gather(*work)):
                         await self._update(user, facts=facts, pool=self._pool, pause=pause)
         except TimeoutError:
@@ -160,13 +162,15 @@ class Indexer:
         """The same for a list without a filter, which need not be complete: files that came since the last round may
         have no row, unless listing all users is quick. Raises what `refresh` raises.
         """
-        await self.refresh(users if self._listing_took < QUICK else await self._never_listed(users), facts=False)
+        if self._listing_took >= QUICK:
+            unknown = await self._unknown(users)
+            users = [user for user in users if user.id in unknown]
+        await self.refresh(users, facts=False)
 
-    async def _never_listed(self, users: Sequence[User]) -> list[User]:
-        """The users whose files were never listed: all users of a new catalog, and new users."""
-        new = [user for user in users if not ((tracked := self._tracked.get(user.id)) and tracked.listed.digest)]
-        listed_before = await self._index.user_ids() if new else set()
-        return [user for user in new if user.id not in listed_before]
+    async def _unknown(self, users: Sequence[User]) -> set[str]:
+        """The ids of the users whose files were never listed: all users of a new catalog, and new users."""
+        new = {user.id for user in users if not ((tracked := self._tracked.get(user.id)) and tracked.listed.digest)}
+        return new - await self._index.user_ids() if new else new
 
     async def _update(self, user: User, *, facts: bool, pool: Pool, pause: Callable[[], None]) -> None:
         tracked = self._tracked.setdefault(user.id, Tracked())
@@ -230,16 +234,23 @@ class Indexer:
         known = tracked and tracked.seen(facts=facts).state
         return known is not None and known == self._folders.state(user)
 
-    def _changed(self, users: Sequence[User], pause: Callable[[], None], *, facts: bool = True) -> list[User]:
-        """The users with files that, by a new listing, have no row yet or were not read yet. Runs in a thread."""
+    def _changed(
+        self, users: Sequence[User], unknown: set[str], pause: Callable[[], None], *, facts: bool = True
+    ) -> list[User]:
+        """The users with files that, by a new listing, have no row yet or were not read yet. `unknown` are the ids of
+        users without rows. Runs in a thread."""
         changed = []
         with closing(self._folders.list_all(users)) as listings:
             for user in users:
                 pause()
                 state = self._folders.state(user)  # first: a change during the listing must make the state outdated
                 listing = next(listings)
+                digest = _digest(listing)
                 tracked = self._tracked.get(user.id)
-                if tracked is None or (seen := tracked.seen(facts=facts)).digest != _digest(listing):
+                if tracked is None and user.id in unknown and not listing.names:  # no file, no row: nothing to compare
+                    seen = Seen(digest, state)
+                    self._tracked.setdefault(user.id, Tracked(listed=seen, read=seen))
+                elif tracked is None or (seen := tracked.seen(facts=facts)).digest != digest:
                     changed.append(user)
                 else:
                     seen.state = state  # the next request needs no listing

@@ -392,6 +392,27 @@ async def test_a_list_does_not_wait_until_all_files_of_a_user_are_read(
     assert {row["processed"] for row in await listed(service, "?q=jsonl")} == {True}
 
 
+async def test_users_without_files_cost_the_first_list_no_query_each_and_a_file_that_comes_is_found(
+    service: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.file("a.jsonl", session())
+    await service.add_users(*(User(f"empty-{number}", f"empty{number}@example.com", None) for number in range(5)))
+    index = service.app[INDEXER]._index
+    known, queried = index.known, set[str]()
+
+    async def note(user_id: str) -> Any:
+        queried.add(user_id)
+        return await known(user_id)
+
+    monkeypatch.setattr(index, "known", note)
+    all_sessions = "/api/admin/sessions?errors=false&q=jsonl"
+    assert [row["user_id"] for row in (await service.get(all_sessions)).json["rows"]] == ["u-1"]
+    assert queried == {"u-1"}
+    service.file("b.jsonl", session(), folder="empty3")
+    rows = (await service.get(all_sessions)).json["rows"]
+    assert {row["user_id"] for row in rows} == {"u-1", "empty-3"}
+
+
 async def test_a_selection_lists_nothing_again_where_nothing_changed(
     service: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
