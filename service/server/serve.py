@@ -17,6 +17,7 @@ from service.config import Settings
 from service.http.protocol import Runner
 from service.server.app import build_app
 from service.server.descriptors import descriptors_needed, raise_descriptors, room_for_connections
+from service.server.memory import use_one_arena
 from service.server.reload import FileStamps, Reload, stamp_files
 from service.server.startup import log_startup_summary
 from service.store import StoreUnavailable
@@ -43,6 +44,7 @@ async def serve(
 
     Raises ConfigError, CatalogUnusable, or OSError when the address cannot be had.
     """
+    use_one_arena()
     app = build_app(settings)
     stopping, reload_requested = _signals(app, reloading=reloading)
     stamps = stamp_files(config, settings) | (stamps or {})

@@ -185,7 +185,7 @@ class OpenFile(Protocol):
         Raises Truncated, Replaced or Unreadable.
         """
 
-    def chunks(self, wanted: range) -> AsyncGenerator[bytes, None]:
+    def chunks(self, wanted: range) -> AsyncGenerator[bytes | memoryview, None]:
         """The wanted bytes, for a download on the event loop. Close it before the file.
 
         Raises Truncated, Replaced or Unreadable.

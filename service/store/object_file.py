@@ -55,27 +55,23 @@ class ObjectFile:
 
     def read_at(self, offset: int, count: int) -> bytes:
         end = offset + count
-        if end <= len(self._first):
-            return self._first[offset:end].tobytes()
         tail = self._tails.get(end)
         if tail is not None and count <= len(tail):
             return tail[len(tail) - count :]
-        found = self._prefetched(offset)
-        if found is None or len(found) != count:
-            found = self._access.bucket.get_range(self._key, offset, count, self._etag, self.name)
-        data = found.tobytes()
-        self._keep_tail(end, data)
+        data = self._read(offset, count).tobytes()
+        if end > len(self._first):
+            self._keep_tail(end, data)
         return data
 
-    async def chunks(self, wanted: range) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, wanted: range) -> AsyncGenerator[memoryview, None]:
         offsets = iter(range(wanted.start, wanted.stop, CHUNK))
-        reads: deque[asyncio.Future[bytes]] = deque()
+        reads: deque[asyncio.Future[memoryview]] = deque()
         share = Share(self._access.budget)
         try:
             offset = next(offsets, None)
             while offset is not None or reads:
                 while offset is not None and share.take(CHUNK):
-                    reads.append(self._access.pool.run(self.read_at, offset, min(CHUNK, wanted.stop - offset)))
+                    reads.append(self._access.pool.run(self._read, offset, min(CHUNK, wanted.stop - offset)))
                     offset = next(offsets, None)
                 yield await reads.popleft()
                 share.give_back(CHUNK)
@@ -92,6 +88,15 @@ class ObjectFile:
         self._tails.clear()
         if self.announced:
             self.announced.reads.drop(self.announced.folder, self.name)
+
+    def _read(self, offset: int, count: int) -> memoryview:
+        """The bytes where the response has them, without a copy."""
+        if offset + count <= len(self._first):
+            return self._first[offset : offset + count]
+        found = self._prefetched(offset)
+        if found is None or len(found) != count:
+            found = self._access.bucket.get_range(self._key, offset, count, self._etag, self.name)
+        return found
 
     def _prefetched(self, offset: int) -> memoryview | None:
         """The bytes of an announced read, unless it failed or was of another version."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing
 from http import HTTPStatus
+from typing import TypeAlias
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -29,6 +30,8 @@ from service.transfers.stall import abort_when_stalled
 from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
+
+Buffer: TypeAlias = bytes | memoryview
 
 # Bytes that are held back until the outcome is on disk. Enough that without them no client takes the response for
 # complete (the end of a ZIP is in them), and no more: all other bytes must have been sent when the row says "success".
@@ -108,7 +111,7 @@ class Transfer:
     def _event(self, entry: Entry, result: Result, duration_ms: int | None) -> Event:
         return event_of(self.request, self.record.action, entry, result, duration_ms)
 
-    async def write(self, piece: bytes) -> None:
+    async def write(self, piece: Buffer) -> None:
         """Hand a piece to the kernel, after the headers if it is the first. Waits while the client does not read."""
         await self.response.prepare(self.request)  # sends the headers, once
         await self.response.write(piece)
@@ -135,7 +138,7 @@ class Transfers:
         self,
         request: web.Request,
         response: web.StreamResponse,
-        body: AsyncGenerator[bytes, None],
+        body: AsyncGenerator[Buffer, None],
         record: Record,
     ) -> web.StreamResponse:
         """Send the body as the response, with its two audit rows. Closes `body`.
@@ -219,7 +222,9 @@ class Transfers:
             self._replica.keep_pending(transfer.started.id, transfer.ended(Result.ERROR))
             raise
 
-    async def _send(self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]) -> None:
+    async def _send(
+        self, transfer: Transfer, first: asyncio.Future[Buffer], body: AsyncGenerator[Buffer, None]
+    ) -> None:
         try:
             tail = await self._send_all_but_the_tail(transfer, first, body)
             transfer.sending_tail = True
@@ -259,8 +264,8 @@ class Transfers:
                 await asyncio.sleep(RETRY)
 
     async def _send_all_but_the_tail(
-        self, transfer: Transfer, first: asyncio.Future[bytes], body: AsyncGenerator[bytes, None]
-    ) -> bytes:
+        self, transfer: Transfer, first: asyncio.Future[Buffer], body: AsyncGenerator[Buffer, None]
+    ) -> Buffer:
         transport = transfer.request.transport
         if transport is None:
             raise ConnectionResetError("the client disconnected before the response began")
