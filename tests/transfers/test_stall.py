@@ -7,11 +7,11 @@ import logging
 import os
 import socket
 import threading
-import types
-import weakref
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,12 +89,16 @@ async def test_clients_that_disconnect_leave_nothing_behind(
     at_rest = len(asyncio.all_tasks())
     for number in range(clients // 4):
         await connect_and_disconnect(service, number)
-    before = await settled(service, at_rest)
-    for number in range(clients):
-        await connect_and_disconnect(service, number)
-    after = await settled(service, at_rest)
+    held = [await settled(service, at_rest)]
+    for _ in range(2):
+        for number in range(clients // 2):
+            await connect_and_disconnect(service, number)
+        held.append(await settled(service, at_rest))
+    before, _, after = held
     assert (after["descriptors"], after["threads"]) == (before["descriptors"], before["threads"])
-    assert after["objects"] - before["objects"] < clients / 2
+    # A leak grows in each half; a late import, or a cache of a class that is used for the first time, in one of them.
+    growth = min((later["objects"] - earlier["objects"] for earlier, later in pairwise(held)), key=Counter.total)
+    assert growth.total() < clients / 4, growth.most_common(10)
     # DuckDB keeps what it likes of its 256 MB; a chunk that was left behind for one client in five would be more.
     assert after["memory"] - before["memory"] < 100_000_000, "bytes"
     assert (await service.get(EXPORT)).status == 200
@@ -119,11 +123,7 @@ async def begin_all_threads(service: World) -> None:
         await asyncio.gather(*(run(lambda *_, barrier=together: barrier.wait()) for _ in range(threads)))
 
 
-# An abstract class remembers each class that it is asked about, once, in a weak reference with its callback.
-REMEMBERED_CLASSES = (weakref.ReferenceType, types.BuiltinFunctionType)
-
-
-async def settled(service: World, at_rest: int) -> dict[str, int]:
+async def settled(service: World, at_rest: int) -> dict[str, Any]:
     """What the process holds once no connection is left, and no more tasks than at rest."""
     server = service.running.runner.server if service.running.runner else None
     assert server is not None
@@ -135,7 +135,7 @@ async def settled(service: World, at_rest: int) -> dict[str, int]:
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
-        "objects": sum(not isinstance(item, REMEMBERED_CLASSES) for item in gc.get_objects()),
+        "objects": Counter(type(item).__qualname__ for item in gc.get_objects()),
         "memory": int(statm[1]) * os.sysconf("SC_PAGE_SIZE"),
     }
 
