@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tests.bench.across import across
+from tests.bench.beside import beside
 from tests.bench.bucket import bucket
 from tests.bench.catalog import catalog
 from tests.bench.client import client
@@ -42,6 +43,7 @@ GROUPS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "latency": latency,
     "list": listing,
     "index": index,
+    "beside": beside,
     "search": search,
     "single": single,
     "bucket": bucket,

@@ -111,10 +111,11 @@ async def test_what_came_grew_was_replaced_or_is_gone_is_found_in_the_next_round
     assert after["replaced.jsonl"]["title"] == "Another"
 
 
+@pytest.mark.parametrize("megabytes", [2, 50])
 async def test_a_large_file_that_grew_is_read_from_where_it_ended(
-    service: World, monkeypatch: pytest.MonkeyPatch
+    service: World, monkeypatch: pytest.MonkeyPatch, megabytes: int
 ) -> None:
-    path = service.file("a.jsonl", session() + lines({"type": "user", "x": "x" * 2_000_000}))
+    path = service.file("a.jsonl", session() + lines({"type": "user", "x": "x" * 1_000_000}) * megabytes)
     await indexed(service)
     taken: list[int] = []
     feed = transcript.Transcript.feed
