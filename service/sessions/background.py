@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from service.pools import Pool
 
-SHARE = 20  # while transfers run, it sleeps this many times as long as it worked
+SHARE = 50  # while transfers run, it sleeps this many times as long as it worked
 LONGEST_REST = 0.1  # seconds
 
 
@@ -14,7 +14,7 @@ class Stopped(Exception):
 
 
 class Background:
-    """Work of the lowest priority: while transfers run, it uses a twentieth of a core at most."""
+    """Work of the lowest priority: while transfers run, it uses a fiftieth of a core at most."""
 
     def __init__(self, pool: Pool, is_busy: Callable[[], bool]) -> None:
         """`pool` has one thread and no other work. `is_busy` returns whether transfers run."""
