@@ -125,11 +125,6 @@ class Bucket:
             yield page
             following = page.following
 
-    def has_keys(self, prefix: str) -> bool:
-        """Whether any key begins with the prefix."""
-        page = self._list({"prefix": prefix, "max-keys": "1"})
-        return bool(page.objects or page.prefixes)
-
     def close(self) -> None:
         self._http.clear()
 

@@ -35,11 +35,13 @@ class ObjectUserFiles:
         self._access = access
         self._prefixes = prefixes
         self._listed: Listing | None = None
+        self._has_keys = False  # by the listing, any key: not only those of session files
         self._row_of: dict[str, int] | None = None
 
     @property
     def exists(self) -> bool:
-        return any(map(self._access.bucket.has_keys, self._prefixes))
+        self.list()  # which an export needs anyway
+        return self._has_keys
 
     def list(self) -> Listing:
         return self._listing
@@ -117,6 +119,7 @@ class ObjectUserFiles:
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         for page in self._access.bucket.pages(prefix):
+            self._has_keys = self._has_keys or bool(page.objects or page.prefixes)
             for key, stat in page.objects:
                 if key.endswith(".jsonl"):
                     yield key.removeprefix(prefix), stat

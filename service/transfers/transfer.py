@@ -83,6 +83,11 @@ class Transfer:
             delay = TAIL_TIMEOUT if self.sending_tail else 0
             asyncio.get_running_loop().call_later(delay, self._task.cancel)
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `interrupt` has cancelled its task, also if an error hid the cancellation."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def ended(self, outcome: Result, still_to_send: int = 0) -> list[Event]:
         """The rows with the outcome. `still_to_send` is how many bytes are sent after they are written."""
         entries = self.record.ended(self.record.volume(self.bytes_sent + still_to_send))
@@ -245,8 +250,8 @@ class Transfers:
             raise
 
     async def _write_success(self, transfer: Transfer, still_to_send: int) -> None:
-        """Write the row, and again for up to DEAD_AFTER seconds while it is unknown whether it is on disk. To give up
-        at once could break off a response whose row says "success"."""
+        """Write the row, and again for up to DEAD_AFTER seconds while it is unknown whether it is on disk, unless the
+        service stops. To give up at once could break off a response whose row says "success"."""
         events = transfer.ended(Result.SUCCESS, still_to_send)
         deadline: float | None = None
         while transfer.outcome is None:
@@ -259,7 +264,7 @@ class Transfers:
             except CatalogError as error:
                 if deadline is None and isinstance(error, CatalogUncertain):
                     deadline = time.monotonic() + DEAD_AFTER
-                if deadline is None or time.monotonic() > deadline:
+                if deadline is None or time.monotonic() > deadline or transfer.is_cancelled:
                     raise
                 await asyncio.sleep(RETRY)
 

@@ -1,8 +1,10 @@
-"""Exports and a download from a bucket whose requests take 20 ms, and from the local directory beside it.
+"""Exports and a download from a bucket whose requests take 20 ms, and from the local directory beside it; how soon an
+export begins on PostgreSQL and a bucket.
 
 The bucket is tests/bucket.py, in a process of its own: moto's server takes 2 ms of processor time for a request.
 """
 
+import asyncio
 import os
 import sys
 import time
@@ -14,18 +16,21 @@ from urllib.request import urlopen
 
 from tests.bench import table
 from tests.bench.corpora import Corpus
+from tests.bench.first_byte import BREATH
 from tests.bench.measure import Client, PeakMemory, curl, download, downloads, is_whole
 from tests.bench.run import Run
-from tests.bench.servers import Server, free_port, nginx, service, sessions_path, started
+from tests.bench.servers import Server, free_port, nginx, seed, service, sessions_path, started
 from tests.bench.table import Table
+from tests.postgres import Postgres
 from tests.s3 import CREDENTIALS
 
 LATENCY = 20  # milliseconds
+FIRST_BYTES = 10  # exports that are begun in each round
 ONE_BY_ONE = 200  # objects that are read one after the other, for the comparison
 
 
 def bucket(run: Run) -> Iterator[Table]:
-    """Two tables."""
+    """Three tables."""
     os.environ |= CREDENTIALS
     corpora = [run.corpora["a"].path, run.corpora["b"].path]
     with stand_in(run.scratch, LATENCY, *corpora) as slow, _service(run, slow) as ours, _local(run) as local:
@@ -45,6 +50,14 @@ def bucket(run: Run) -> Iterator[Table]:
             ("from", "time", "MB/s"),
             list(_single_rows(run, single, fast, ours)),
         )
+    corpora = [run.corpora["five"].path, run.corpora["a"].path]
+    with stand_in(run.scratch, 0, *corpora) as near, _postgres() as url, _service(run, near, url) as ours:
+        yield Table(
+            "first byte of an export, with PostgreSQL and a bucket",
+            "The bucket adds no latency; 'one listing' is a request for the same keys without the service.",
+            ("export", "first byte", "one listing", "difference"),
+            [_first_byte_row(run, name, near, ours) for name in ("five", "a")],
+        )
 
 
 @contextmanager
@@ -57,10 +70,22 @@ def stand_in(scratch: Path, latency: float, *directories: Path) -> Iterator[Serv
 
 
 @contextmanager
-def _service(run: Run, bucket: Server) -> Iterator[Server]:
+def _postgres() -> Iterator[str]:
+    """The URL of a catalog in a server of its own."""
+    server = Postgres(durable=True)
+    try:
+        url = server.new_url()
+        asyncio.run(seed(url))
+        yield url
+    finally:
+        server.close()
+
+
+@contextmanager
+def _service(run: Run, bucket: Server, catalog: str | None = None) -> Iterator[Server]:
     s3 = {"endpoint": bucket.url("").rstrip("/"), "path_style": True}
     storage: dict[str, object] = {"root": "s3://sessions", "s3": s3}
-    with service(run.corpora, run.scratch, storage=storage, index={"enabled": False}) as server:
+    with service(run.corpora, run.scratch, catalog=catalog, storage=storage, index={"enabled": False}) as server:
         yield server
 
 
@@ -112,3 +137,16 @@ def _single_rows(run: Run, single: Corpus, bucket: Server, ours: Server) -> Iter
     for label, (server, path) in ways.items():
         seconds = median(downloads([curl(server, path)])[0].seconds for _ in range(run.runs))
         yield [label, table.time(seconds), f"{1000 / seconds:.0f}"]
+
+
+def _first_byte_row(run: Run, name: str, bucket: Server, ours: Server) -> list[str]:
+    corpus = run.corpora[name]
+    client, directly = Client(ours), Client(bucket)
+    bodies, listings = [], []
+    for _ in range(run.runs * FIRST_BYTES):
+        bodies.append(client.begin(f"{sessions_path(corpus)}/download-all")[1])
+        listings.append(directly.get(f"/sessions?list-type=2&delimiter=/&prefix={name}/")[0])
+        time.sleep(BREATH)
+    first, listing = median(bodies), median(listings)
+    what = f"{len(corpus.files)} objects, {table.size(corpus.size)}"
+    return [what, table.time(first), table.time(listing), table.time(first - listing)]

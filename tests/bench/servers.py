@@ -83,11 +83,11 @@ def service(
     processed: Sequence[Corpus] = (),
     max_concurrent: int = 8,
     queue_timeout: float = 600,
-    catalog: Path | None = None,
+    catalog: Path | str | None = None,
     **sections: dict[str, object],
 ) -> Iterator[Server]:
     """This service on all corpora, with a new catalog that knows nine of ten sessions of those `processed`, or with
-    this one. `sections` are more of the configuration."""
+    this one (a file, or a URL). `sections` are more of the configuration."""
     home = Path(tempfile.mkdtemp(prefix="service-", dir=scratch))
     catalog = catalog or seeded(home, processed)
     token = new_token("bench-admin", admin=True, name="bench")
@@ -135,13 +135,14 @@ def nginx(root: Path, scratch: Path) -> Iterator[Server]:
 def seeded(directory: Path, processed: Sequence[Corpus]) -> Path:
     """A new catalog with a user for each corpus, and usage of nine in ten sessions of those that are `processed`."""
     path = directory / "catalog.duckdb"
-    asyncio.run(_seed(path, processed))
+    asyncio.run(seed(str(path), processed))
     return path
 
 
-async def _seed(path: Path, processed: Sequence[Corpus]) -> None:
+async def seed(url: str, processed: Sequence[Corpus] = ()) -> None:
+    """Fill a new catalog as `seeded` does."""
     pool = Pool("catalog", 1)
-    database = await open_catalog(Catalog(url=str(path), memory_limit="1GB"), pool)
+    database = await open_catalog(Catalog(url=url, memory_limit="1GB"), pool)
     try:
         await Users(database).add(User(name, f"{name}@example.com", None) for name in SHAPES)
         for corpus in processed:

@@ -184,6 +184,7 @@ def test_a_listing_costs_a_request_for_a_thousand_keys_and_no_other(stand_in: St
     for number in range(2500):
         stand_in.put(f"alice/{number:04}.jsonl", b"x")
     files = store.user_files(("alice",))
+    assert files.exists
     assert len(files.names()) == 2500
     assert files.stat_file("0000.jsonl") is not None
     files.list()

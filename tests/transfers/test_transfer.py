@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from service.api.parts import DATABASE
-from service.catalog import Replica
+from service.catalog import CatalogUncertain, Event, Replica, Result
 from service.config import Exports
 from service.transfers.admission import ADMISSION
 from service.transfers.transfer import TRANSFERS
@@ -302,3 +302,26 @@ async def test_a_stopping_server_sends_the_end_of_what_its_row_calls_a_success(
     assert (await reading).status == 200, "and whole: else to read it would have failed"
     await stopping
     assert await outcome(service) == "success"
+
+
+async def test_a_stop_ends_the_attempts_to_write_a_success(service: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalog has hung, so that the cancelled write ends with an error of the catalog."""
+    monkeypatch.setattr("service.transfers.transfer.TAIL_TIMEOUT", 0)
+    service.file("a.jsonl", b"x" * 1000)
+    written, results = asyncio.Event(), []
+
+    async def hang(_replica: Replica, _started_id: str, outcomes: Sequence[Event]) -> None:
+        results.append(outcomes[0].result)
+        written.set()
+        if len(results) == 1:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        raise CatalogUncertain("the server does not answer")
+
+    monkeypatch.setattr(Replica, "end", hang)
+    reading = asyncio.create_task(service.get(DOWNLOAD))
+    await written.wait()
+    await service.app[TRANSFERS].stop(0)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await reading
+    assert results == [Result.SUCCESS, Result.INTERRUPTED]
