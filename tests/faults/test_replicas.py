@@ -77,7 +77,7 @@ async def outcomes(serving: Replicas) -> dict[str, list[str]]:
     return {name: sorted(results) for name, results in found.items()}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_exports_of_the_other_replicas_go_on_when_one_is_killed(
     tmp_path: Path, catalog_url: str, credentials: None
 ) -> None:
