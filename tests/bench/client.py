@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -33,13 +34,14 @@ class Way:
 
 
 def client(run: Run) -> Iterator[Table]:
-    """A table for each corpus."""
+    """A table for each corpus, and one of 280 MB where neither side takes the other's core."""
     yield _table(run, run.corpora["a"])
     yield _table(run, run.corpora["b"])
+    yield _table(run, run.corpora["a"], apart=True)
 
 
-def _table(run: Run, corpus: Corpus) -> Table:
-    with service(run.corpora, run.scratch) as server:
+def _table(run: Run, corpus: Corpus, *, apart: bool = False) -> Table:
+    with service(run.corpora, run.scratch) as server, _a_core_each(server) if apart else nullcontext():
         ways = _ways(server, corpus, run.scratch / "client")
         for number in range(run.runs):
             for way in ways:
@@ -48,11 +50,25 @@ def _table(run: Run, corpus: Corpus) -> Table:
                 way.times.append(way.take())
                 shutil.rmtree(run.scratch / "client", ignore_errors=True)
         return Table(
-            f"client: {len(corpus.files):,} sessions, {table.size(corpus.size)}",
+            f"client: {len(corpus.files):,} sessions, {table.size(corpus.size)}{', a core each' if apart else ''}",
             "Seconds of the transfer, without the start of the program but for the last two rows.",
             ("way", "time", "curl / this", "verified"),
             [_row(way, median(ways[0].times)) for way in ways],
         )
+
+
+@contextmanager
+def _a_core_each(server: Server) -> Iterator[None]:
+    """The server on one core, this process and its clients on another."""
+    cores = os.sched_getaffinity(0)
+    first, *others = sorted(cores)
+    for thread in Path(f"/proc/{server.pid}/task").iterdir():  # those to come inherit it
+        os.sched_setaffinity(int(thread.name), {first})
+    os.sched_setaffinity(0, others[:1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _ways(server: Server, corpus: Corpus, out: Path) -> list[Way]:
