@@ -24,6 +24,9 @@ class Faults:
         self.cuts = 0  # responses whose connection is reset in the middle of the body
         self.wrong_lengths = 0  # responses of which half is missing
         self.is_silent = False  # no request is answered
+        self.idle_timeout: float | None = None  # seconds without a request after which a connection is closed
+        self.idle_closes = 0
+        self.open = 0  # connections
         self.requests = 0
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
@@ -32,12 +35,16 @@ class Faults:
         except OSError:
             writer.close()
             return
+        self.open += 1
         try:
             while await self._one(reader, writer, upstream, to_upstream):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except TimeoutError:
+            self.idle_closes += 1
         finally:
+            self.open -= 1
             to_upstream.close()
             writer.close()
 
@@ -49,7 +56,8 @@ class Faults:
         to_upstream: asyncio.StreamWriter,
     ) -> bool:
         """One request without a body and its response; whether the connection can be used again."""
-        request = await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(self.idle_timeout):
+            request = await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
         await asyncio.sleep(self.delay)
         while self.is_silent:

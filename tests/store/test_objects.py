@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing, closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +150,27 @@ async def test_a_download_holds_no_connection_while_its_client_is_slow(stand_in:
     assert len(stand_in.requests) == ahead
     assert sum([len(chunk) async for chunk in chunks]) == 39 * MIB
     file.close()
+
+
+@pytest.mark.long
+async def test_a_slow_download_outlives_the_connections_to_the_bucket(
+    stand_in: StandIn, endpoint: str, faults: Faults, pool: Pool
+) -> None:
+    """The client pauses until the bucket has closed all connections, again and again."""
+    made_up = MadeUp(40 * MIB)
+    stand_in.put("alice/big.jsonl", made_up)
+    faults.idle_timeout = 0.2
+    received = bytearray()
+    with faulty(endpoint, faults) as url, closing(open_bucket(url, pool)) as store:
+        file = store.user_files(("alice",)).open("big.jsonl")
+        async with aclosing(file.chunks(range(file.size))) as chunks:
+            async for chunk in chunks:
+                received += chunk
+                while len(received) % (16 * MIB) == 0 and faults.open:
+                    await asyncio.sleep(0.01)
+        file.close()
+    assert faults.idle_closes > 1
+    assert received == made_up[0 : made_up.size]
 
 
 def test_latencies_overlap_within_the_connections(stand_in: StandIn, store: SessionStore) -> None:
