@@ -56,6 +56,13 @@ def test_nobody_but_nginx_and_the_replicas_is_where_nginx_is_believed() -> None:
     assert {name for name, service in composed()["services"].items() if "ports" in service} == {"nginx"}
 
 
+def test_the_replicas_start_when_the_database_is_made_and_not_before() -> None:
+    """While it is made, the image's own temporary server answers on the socket, and not over TCP."""
+    assert "--host=127.0.0.1" in composed()["services"]["postgres"]["healthcheck"]["test"]
+    for service in replicas().values():
+        assert service["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
 def settings_of(tmp_path: Path, variables: dict[str, str], file: Path) -> Any:
     """What a replica reads: the image's variables, its own, and the file."""
     secrets = {"${POSTGRES_PASSWORD:?in .env}": "p", "${S3_SECRET:?in .env}": "s"} | {
