@@ -1,4 +1,4 @@
-"""Disconnects clients that read nothing. A client that reads, however slowly, keeps its transfer."""
+"""What clients acknowledge. One that reads nothing is disconnected; one that reads slowly keeps its transfer."""
 
 import array
 import asyncio
@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -16,6 +16,7 @@ from service.http.requests import describe_caller
 log = logging.getLogger(__name__)
 
 CHECKS = 4  # within the time limit
+INTERVAL = 0.05  # seconds between two checks when the service stops
 
 
 async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Callable[[], int], limit: float) -> None:
@@ -27,7 +28,7 @@ async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Ca
     last, unchanged = (-1, -1), 0
     while unchanged < CHECKS:
         await asyncio.sleep(limit / CHECKS)
-        current = (bytes_sent(), _unacknowledged(request))
+        current = (bytes_sent(), _unacknowledged(request.transport))
         unchanged = unchanged + 1 if current == last and current[1] else 0
         last = current
     log.warning(
@@ -41,9 +42,18 @@ async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Ca
     _abort(request)
 
 
-def _unacknowledged(request: web.Request) -> int:
+async def acknowledged(connections: Iterable[asyncio.Transport], is_late: Callable[[], bool]) -> bool:
+    """Wait until the clients have all bytes that were sent to them; return False if it `is_late` before. A container's
+    network ends with the process, and with it what the kernel still holds, although the audit rows say "success"."""
+    while any(_unacknowledged(connection) for connection in connections):
+        if is_late():
+            return False
+        await asyncio.sleep(INTERVAL)
+    return True
+
+
+def _unacknowledged(transport: asyncio.Transport | None) -> int:
     """Bytes that the client has not acknowledged: in this process and in the kernel (Linux SIOCOUTQ, tcp(7))."""
-    transport = request.transport
     if transport is None or transport.is_closing():
         return 0
     queued = array.array("i", [0])

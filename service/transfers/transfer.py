@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import TypeAlias
+from weakref import WeakSet
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -26,7 +27,7 @@ from service.pools import settle
 from service.store import Replaced, StoreError, Truncated, Unreadable
 from service.transfers.events import event_of
 from service.transfers.record import Entry, Record
-from service.transfers.stall import abort_when_stalled
+from service.transfers.stall import abort_when_stalled, acknowledged
 from service.transfers.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ class Transfers:
         self._replica = replica
         self._stall_timeout = stall_timeout
         self._running: set[Transfer] = set()
+        self._connections: WeakSet[asyncio.Transport] = WeakSet()  # of all transfers, also of those that have ended
         self._ended = Volume()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -158,6 +160,7 @@ class Transfers:
             if request.transport is None:
                 raise ConnectionResetError("the client disconnected before the transfer began")
             self._running.add(transfer)
+            self._connections.add(request.transport)
             self._idle.clear()
             watch = asyncio.create_task(
                 abort_when_stalled(request, transfer.resource, lambda: transfer.bytes_sent, self._stall_timeout)
@@ -200,8 +203,9 @@ class Transfers:
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it bounds the transfers, not this call
         """Reject new transfers. Wait for the running ones, at most `timeout` seconds or until `hurry` is called; then
-        break them off and wait for their rows."""
+        break them off and wait for their rows. What the others have sent gets the rest of the time to arrive."""
         self.stopping = True
+        deadline = time.monotonic() + timeout
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, self._hurried)]
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -211,6 +215,9 @@ class Transfers:
         for transfer in self._running:
             transfer.interrupt()
         await self.idle()
+        if not await acknowledged(self._connections, lambda: self._hurried.is_set() or time.monotonic() > deadline):
+            log.warning("clients have not received all that was sent to them")
+        self._connections.clear()  # when `stop` is called again, it does not wait for them again
 
     def hurry(self) -> None:
         """Make `stop` wait no longer."""

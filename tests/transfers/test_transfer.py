@@ -18,6 +18,7 @@ from service.api.parts import DATABASE
 from service.catalog import CatalogUncertain, Event, Replica, Result
 from service.config import Exports
 from service.transfers.admission import ADMISSION
+from service.transfers.stall import INTERVAL
 from service.transfers.transfer import TRANSFERS
 from tests.engines import both_engines_if_long
 from tests.world import ADMIN, BIG, World, assert_problem, noise
@@ -146,6 +147,38 @@ async def test_a_stopping_server_lets_a_transfer_end(service: World, path: str) 
         await response.read()
         await stopping
     assert await outcome(service) == "success"
+
+
+async def test_a_stopping_server_waits_until_the_client_has_what_the_kernel_holds(service: World) -> None:
+    """When a container stops, its network ends with the process, and with it what the kernel still holds."""
+    service.file("a.jsonl", os.urandom(600_000))
+    loop, transfers = asyncio.get_running_loop(), service.app[TRANSFERS]
+    with reading_begun(service, DOWNLOAD) as raw:
+        received = len(await ask(raw, DOWNLOAD))
+        await transfers.idle()
+        stopping = asyncio.create_task(transfers.stop(30))
+        for _ in range(3):
+            await asyncio.sleep(INTERVAL)
+        assert not stopping.done()
+        while received < 600_000:
+            received += len(await loop.sock_recv(raw, 1_000_000))
+        await stopping
+    assert await outcome(service) == "success"
+
+
+@pytest.mark.parametrize("how", ["deadline", "second signal"])
+async def test_a_stopping_server_does_not_wait_for_a_client_that_reads_nothing(
+    service: World, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.file("a.jsonl", os.urandom(600_000))
+    transfers = service.app[TRANSFERS]
+    with reading_begun(service, DOWNLOAD) as raw:
+        await ask(raw, DOWNLOAD)
+        await transfers.idle()
+        if how == "second signal":
+            transfers.hurry()
+        await transfers.stop(0 if how == "deadline" else 3600)
+    assert "clients have not received all that was sent to them" in caplog.text
 
 
 @both
