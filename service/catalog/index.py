@@ -28,10 +28,14 @@ OF_FILES = "AND session_file IN (SELECT unnest(string_to_array($2, chr(31))))"
 REMOVE = f"DELETE FROM session_index WHERE user_id = $1 {OF_FILES}"
 USERS = "SELECT DISTINCT user_id FROM session_index"
 MISSING_USERS = """
-    SELECT DISTINCT user_id FROM {table}
-    WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = {table}.user_id)
+    SELECT user_id FROM session_index
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = session_index.user_id)
+    UNION
+    SELECT user_id FROM export_figures
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = export_figures.user_id)
 """
-REMOVE_USERS = "DELETE FROM {table} WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))"
+REMOVE_USERS = "DELETE FROM session_index WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))"
+REMOVE_FIGURES = "DELETE FROM export_figures WHERE user_id IN (SELECT unnest(string_to_array($1, chr(31))))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +155,11 @@ class Index:
 
         Raises CatalogError.
         """
-        forgotten = set[str]()
-        for table in ("session_index", "export_figures"):
-            missing = {row["user_id"] for row in await self._database.query(MISSING_USERS.format(table=table))}
-            if missing:
-                await self._database.query(REMOVE_USERS.format(table=table), [SEPARATOR.join(missing)])
-            forgotten |= missing
-        return forgotten
+        missing = {row["user_id"] for row in await self._database.query(MISSING_USERS)}
+        if missing:
+            await self._database.query(REMOVE_USERS, [SEPARATOR.join(missing)])
+            await self._database.query(REMOVE_FIGURES, [SEPARATOR.join(missing)])
+        return missing
 
 
 def _known(rows: Sequence[Row]) -> dict[str, tuple[FileState, bool]]:
