@@ -114,7 +114,7 @@ class LocalUserFiles:
     def open(self, name: str, announced: Announced | None = None) -> LocalFile:
         if not SESSION_FILE.fullmatch(name):
             raise InvalidName
-        failure: StoreError = NotFound()
+        failure: StoreError | None = None
         for directory in self._directories:
             try:
                 return open_regular(name, directory, self._pool.executor)
@@ -122,7 +122,7 @@ class LocalUserFiles:
                 continue
             except NotRegular as error:  # a later directory may have the session under this name
                 failure = error
-        raise failure
+        raise failure or NotFound()
 
     def prefetch(self, reads: Iterator[tuple[UserFiles, Read]]) -> None:
         """Returns None: the system reads ahead."""
