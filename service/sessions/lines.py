@@ -108,12 +108,12 @@ FIRST_BLOCKS: Decoder[Any] = Decoder(
 
 def decode_line(data: bytes | bytearray) -> Line | None:
     """Decode a line, given without its line end; None if it is not a JSON object."""
-    if len(data) <= LONG:
-        try:
-            return FITTING.decode(data)
-        except UNDECODABLE:
-            pass
-    return decode_fields(data)
+    if len(data) > LONG:
+        return decode_fields(data)
+    try:
+        return FITTING.decode(data)
+    except UNDECODABLE:
+        return decode_fields(data)
 
 
 def decode_fields(data: bytes | bytearray) -> Line | None:
