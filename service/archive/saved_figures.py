@@ -18,8 +18,8 @@ from service.pools import Pool
 LENGTHS = Struct("<HI")  # of a key and of its figures
 TOGETHER = 500  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
-PAUSE = 10  # seconds between two times at which the figures of a running export are saved
-SHARE = 20  # saving takes at most one part in so many of the time of an export
+PAUSE = 10  # seconds between two saves of the figures of a running export
+SHARE = 20  # after a save, an export runs at least this many times as long before the next
 MOST_OTHERS = 1000  # saved figures of files outside a user's last export: this many, or as many as the export has
 
 
@@ -58,10 +58,10 @@ class SavedFigures:
 
     @contextmanager
     def saving(self, plan: Plan, counts: Counts) -> Iterator[None]:
-        """Save the figures of an export that runs inside the block, from time to time and once more after it, in the
-        background, as far as it has come. `counts` are those of the export."""
+        """Save the figures of an export that runs inside the block: periodically, as far as the export has come, and
+        once more after it. Runs in the background. `counts` are those of the export."""
         ended = asyncio.Event()
-        self._begin(self._save_from_time_to_time(plan, counts, ended))
+        self._begin(self._save_periodically(plan, counts, ended))
         try:
             yield
         finally:
@@ -76,7 +76,7 @@ class SavedFigures:
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
 
-    async def _save_from_time_to_time(self, plan: Plan, counts: Counts, ended: asyncio.Event) -> None:
+    async def _save_periodically(self, plan: Plan, counts: Counts, ended: asyncio.Event) -> None:
         first, pause, finished = 0, self._pause, False
         while not finished:
             with suppress(TimeoutError):

@@ -54,13 +54,13 @@ RANGES = Remedy(
     traefik="no `headers` middleware that empties Range, If-Range, Accept-Ranges or ETag",
 )
 ADDRESS = Remedy(
-    "The audit log holds a wrong address for everybody who comes this way.",
+    "The audit log has a wrong address for every client of this proxy.",
     nginx="proxy_set_header X-Forwarded-For $remote_addr;",
     caddy="nothing to add: it replaces X-Forwarded-For, unless `trusted_proxies` says whom to believe",
     traefik="forwardedHeaders.trustedIPs on the entry point: only your own proxies; never `insecure: true`",
 )
 REQUEST_ID = Remedy(
-    "What a client reports cannot be found in the log or in the audit log.",
+    "The request id that a client reports is neither in the log nor in the audit log.",
     nginx='no `proxy_set_header X-Request-ID "";` and no `proxy_hide_header X-Request-ID;`',
     caddy="no `header_up -X-Request-ID`, no `header_down -X-Request-ID`",
     traefik="no `headers` middleware that empties X-Request-ID",

@@ -14,7 +14,7 @@ from service.store.files import Read, UserFiles
 T = TypeVar("T")
 Key: TypeAlias = tuple[int, str]  # a file: the number of its folder, and its name
 
-# Limits of one reader, of reads in flight or waiting to be taken.
+# Limits for the reads of one reader that are in flight or wait to be taken.
 DEPTH = 384  # reads; small files are taken in batches of up to 256, several batches at a time
 MOST_BYTES = 12 * 1024 * 1024
 LEAST_BYTES = 1024 * 1024  # even if the budget is used up, so that each reader can always make progress

@@ -1,4 +1,4 @@
-"""What clients acknowledge. One that reads nothing is disconnected; one that reads slowly keeps its transfer."""
+"""Watches what clients acknowledge. A client that reads nothing is disconnected; a slow one keeps its transfer."""
 
 import array
 import asyncio
@@ -43,8 +43,11 @@ async def abort_when_stalled(request: web.Request, resource: str, bytes_sent: Ca
 
 
 async def acknowledged(connections: Iterable[asyncio.Transport], is_late: Callable[[], bool]) -> bool:
-    """Wait until the clients have all bytes that were sent to them; return False if it `is_late` before. A container's
-    network ends with the process, and with it what the kernel still holds, although the audit rows say "success"."""
+    """Wait until the clients have all bytes that were sent to them; return False if `is_late` becomes true before.
+
+    A container's network ends with the process. Bytes that the kernel still holds then are lost, although their audit
+    rows say "success".
+    """
     while any(_unacknowledged(connection) for connection in connections):
         if is_late():
             return False

@@ -203,7 +203,7 @@ class Transfers:
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it bounds the transfers, not this call
         """Reject new transfers. Wait for the running ones, at most `timeout` seconds or until `hurry` is called; then
-        break them off and wait for their rows. What the others have sent gets the rest of the time to arrive."""
+        break them off and wait for their rows. In the time that is left, clients receive what was sent to them."""
         self.stopping = True
         deadline = time.monotonic() + timeout
         waits = [asyncio.create_task(event.wait()) for event in (self._idle, self._hurried)]
