@@ -87,7 +87,7 @@ class Archive:
             else:
                 yield self._member(block, blocks)
                 self.counts.add_file(block.member.folder)
-        yield from map(self._report, last_reports(self.plan, Written(self._figures, self.skipped, self._replaced)))
+        yield from map(self._report, last_reports(self.plan, self._written()))
 
     def _member(self, first: Block, following: Iterator[Block | Skipped]) -> MemberFile:
         member = first.member
@@ -117,11 +117,14 @@ class Archive:
             block = follower
 
     def _report(self, report: Report) -> MemberFile:
-        size, crc, _ = report.measure
-        method = MemberMethod(size, crc if self._codec.needs_crc else None)
+        method = MemberMethod(report.size, report.measure.crc if self._codec.needs_crc else None)
         return report.name, zip_time(MTIME_NS), MODE, method, self._report_texts(report)
 
     def _report_texts(self, report: Report) -> Iterator[bytes]:
-        for text, data in report.pieces(self._codec):
+        for text, data in report.pieces(stored=self._codec.needs_crc):
             self._data = data
             yield text
+
+    def _written(self) -> Written:
+        counts = self.counts
+        return Written(self._figures, self.skipped, counts.file_count, counts.total_bytes, self._replaced)

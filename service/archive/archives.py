@@ -61,9 +61,11 @@ class Archives:
     async def layout(self, plan: Plan) -> Layout | None:
         """None unless the figures of all members are known, here or in the store."""
         figures = await self._files_pool.run(self.remembered.all_of, plan.keys())
-        if loaded := await self._saved.load(plan, figures):
+        layout = await self._files_pool.run(_layout, plan, figures)
+        if layout is None and (loaded := await self._saved.load(plan, figures)):
             figures = await self._files_pool.run(self._add_loaded, plan, figures, loaded)
-        return await self._files_pool.run(_layout, plan, figures)
+            layout = await self._files_pool.run(_layout, plan, figures)
+        return layout
 
     async def measure(self, plan: Plan, sources: Sources, patience: float) -> Layout | None:
         """The layout, after measuring and remembering the members whose figures are unknown. None if that takes more
@@ -127,8 +129,10 @@ class Archives:
 
 
 def _layout(plan: Plan, figures: Sequence[bytes | None]) -> Layout | None:
-    known = [found for found in figures if found is not None and plan.is_known(found)]
-    return Layout(plan, known) if len(known) == len(figures) else None
+    known = [found for found in figures if found is not None]
+    if len(known) < len(figures) or not all(map(plan.is_known, known)):
+        return None
+    return Layout(plan, known)
 
 
 def _recent(folders: Sequence[Folder]) -> frozenset[int]:

@@ -12,6 +12,7 @@ from struct import Struct
 from service.archive.codec import crc32_joined
 
 HEAD = Struct("<IQB")  # CRC-32 of the text, bytes in the archive, flags
+FLAGS = HEAD.size - 1  # where they are
 BLOCK_FIGURES = Struct("<II")  # bytes in the archive, and their CRC-32
 SHA256_SIZE = 32
 HAS_SHA256, CHANGED = 1, 2
@@ -51,18 +52,21 @@ class Tally:
         return HEAD.pack(self._crc, self._packed, flags | HAS_SHA256) + self._digest.digest() + self._blocks
 
 
+def has_sha256(figures: bytes) -> bool:
+    return bool(figures[FLAGS] & HAS_SHA256)
+
+
 def sha256_of(figures: bytes) -> bytes | None:
     """The text's SHA-256, if the figures have it."""
-    flags = HEAD.unpack_from(figures)[2]
-    return figures[HEAD.size : HEAD.size + SHA256_SIZE] if flags & HAS_SHA256 else None
+    return figures[HEAD.size : HEAD.size + SHA256_SIZE] if has_sha256(figures) else None
 
 
 def was_changed(figures: bytes) -> bool:
     """Whether the file was changed while it was read."""
-    return bool(HEAD.unpack_from(figures)[2] & CHANGED)
+    return bool(figures[FLAGS] & CHANGED)
 
 
 def blocks_of(figures: bytes) -> memoryview:
     """The `BLOCK_FIGURES` of all blocks, in order."""
-    start = HEAD.size + (SHA256_SIZE if HEAD.unpack_from(figures)[2] & HAS_SHA256 else 0)
+    start = HEAD.size + (SHA256_SIZE if figures[FLAGS] & HAS_SHA256 else 0)
     return memoryview(figures)[start:]

@@ -76,6 +76,10 @@ class Framing(NamedTuple):
         """Bytes of the end records."""
         return END.size + (ZIP64_END.size + ZIP64_LOCATOR.size if zip64 else 0)
 
+    def framed_size(self, entry: Entry) -> int:
+        """Bytes of a member with its headers."""
+        return self.before(len(entry.name), entry.zip64) + entry.packed + self.after(entry.zip64)
+
     def local(self, entry: Entry) -> bytes:
         """The local header (APPNOTE 4.3.7)."""
         seconds = zip_seconds(entry.mtime_ns)

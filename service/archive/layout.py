@@ -1,8 +1,9 @@
 """The layout of an archive whose figures are all known: offsets, the central directory, and the length."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from service.archive.figures import HEAD
 from service.archive.framing import LARGEST_32, MOST_16, MOST_32, Entry
@@ -11,11 +12,18 @@ from service.archive.plan import Plan
 from service.archive.reports import Report
 
 
+class Placed(NamedTuple):
+    """A report, and the offset at which it begins."""
+
+    report: Report
+    offset: int
+
+
 class Layout:
     """The archive of a plan whose members' figures are all known.
 
-    `offsets` has the offset of each row and, as its last item, the end of the last row. `head` and `tail` are the
-    members that the service itself adds: before the first row, and between the last row and the central directory.
+    `offsets` has the offset of each row and, as its last item, the end of the last row. Before the first row, and
+    between the last row and the central directory, are the members that the service itself adds.
     """
 
     def __init__(self, plan: Plan, figures: Sequence[bytes]) -> None:
@@ -23,15 +31,14 @@ class Layout:
         self.plan = plan
         self.figures = figures
         self.names = list(plan.names())
+        self._directory_at = 0  # the end of the members that are placed so far
         self._directory_size = 0
         self._zip64 = False
-        self.head, self._first_entries = self._frame(first_reports(plan), 0)
-        self.offsets = array("Q", [len(self.head)])
+        self._first = self._place(first_reports(plan))
+        self.offsets = array("Q", [self._directory_at])
         self._place_rows()
-        last = last_reports(plan, Written(figures, plan.skipped))
-        self.tail, self._last_entries = self._frame(last, self.offsets[-1])
-        self._members = len(self.names) + len(self._first_entries) + len(self._last_entries)
-        self._directory_at = self.offsets[-1] + len(self.tail)
+        self._last = self._place(last_reports(plan, Written(figures, plan.skipped, plan.file_count, plan.total_bytes)))
+        self._members = len(self.names) + len(self._first) + len(self._last)
         self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
         self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
 
@@ -41,11 +48,22 @@ class Layout:
         plan = self.plan
         return Entry(self.names[row], plan.mtimes_ns[row], crc, packed, plan.sizes[row], self.offsets[row])
 
+    def head(self) -> Iterator[bytes]:
+        """The bytes before the first row, in pieces."""
+        return self._framed(self._first)
+
+    def tail(self) -> Iterator[bytes]:
+        """The bytes between the last row and the central directory, in pieces; made while they are taken."""
+        return self._framed(self._last)
+
     def directory(self) -> Iterator[bytes]:
         """The central directory and the end records."""
         framing = self.plan.framing
+        first, last = (
+            [report.entry(framing, offset) for report, offset in placed] for placed in (self._first, self._last)
+        )
         rows = map(self.entry, range(len(self.names)))
-        yield from map(framing.central, chain(self._first_entries, rows, self._last_entries))
+        yield from map(framing.central, chain(first, rows, last))
         yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
 
     def _place_rows(self) -> None:
@@ -66,15 +84,19 @@ class Layout:
             at += length + unpack(figures)[1]
             add(at)
         self._zip64 = self._zip64 or large > 0
+        self._directory_at = at
         self._directory_size += name_bytes + large * central_64 + (len(self.names) - large) * central_32
 
-    def _frame(self, reports: Sequence[Report], offset: int) -> tuple[bytes, list[Entry]]:
-        """The bytes and entries of these members, of which the first begins at `offset`."""
-        framing, members, entries = self.plan.framing, b"", []
+    def _place(self, reports: Iterable[Report]) -> list[Placed]:
+        framing, placed = self.plan.framing, []
         for report in reports:
-            entry, member = report.framed(framing, self.plan.codec, offset + len(members))
-            members += member
-            entries.append(entry)
-            self._directory_size += framing.central_size(len(report.name), entry.zip64)
+            placed.append(Placed(report, self._directory_at))
+            entry = report.announced(framing, self._directory_at)
             self._zip64 = self._zip64 or entry.zip64
-        return members, entries
+            self._directory_at += framing.framed_size(entry)
+            self._directory_size += framing.central_size(len(entry.name), entry.zip64)
+        return placed
+
+    def _framed(self, placed: Iterable[Placed]) -> Iterator[bytes]:
+        for report, offset in placed:
+            yield from report.framed(self.plan.framing, offset)

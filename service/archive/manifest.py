@@ -15,21 +15,26 @@ from typing import Any
 
 from service.archive.figures import sha256_of, was_changed
 from service.archive.plan import Folder, Plan
-from service.archive.reports import SKIPPED, Report, json_report, skipped_rows
+from service.archive.reports import SKIPPED, Report, json_report, json_text, skipped_rows
 from service.store import Listing, Skipped
 
 FORMAT = 1
 MANIFEST, MEMBERS, RESULT = "_manifest.json", "_members.jsonl", "_result.json"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_SHA256 = "0" * 64
+END, STILL_WRITTEN = "}\n", ', "still_written": true}\n'  # of a line
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written to an archive: the figures of each row (None if the file was skipped), the skipped files, and,
-    by row, the size and modification time in nanoseconds of files that were replaced since the plan."""
+    """What was written to an archive: the figures of each row (None if the file was skipped), the skipped files, the
+    number of files and their bytes, and, by row, the size and modification time in nanoseconds of files that were
+    replaced since the plan."""
 
     figures: Sequence[bytes | None]
     skipped: Sequence[Skipped]
+    files: int
+    total_bytes: int
     replaced: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -62,20 +67,22 @@ def last_reports(plan: Plan, written: Written) -> list[Report]:
     """The members after the session files."""
     if plan.origin is None:
         return [json_report(SKIPPED, lambda: skipped_rows(written.skipped))] if written.skipped else []
-    members = Report(MEMBERS, lambda: _lines(plan, written))
-    return [members, json_report(RESULT, lambda: _result(plan, written, members.measure.sha256))]
+    members = Report(MEMBERS, lambda: _lines(plan, written), _lines_size(plan, written))
+    result = Report(RESULT, lambda: [_result(written, members.measure.sha256)], len(_result(written, NO_SHA256)))
+    return [members, result]
 
 
-def _result(plan: Plan, written: Written, members_sha256: str) -> dict[str, Any]:
-    sizes = [size for _, figures, size, _ in _rows(plan, written) if figures is not None]
-    return {
-        "format": FORMAT,
-        "complete": True,
-        "files": len(sizes),
-        "bytes": sum(sizes),
-        "skipped": skipped_rows(written.skipped),
-        "members_sha256": members_sha256,
-    }
+def _result(written: Written, members_sha256: str) -> bytes:
+    return json_text(
+        {
+            "format": FORMAT,
+            "complete": True,
+            "files": written.files,
+            "bytes": written.total_bytes,
+            "skipped": skipped_rows(written.skipped),
+            "members_sha256": members_sha256,
+        }
+    )
 
 
 def _user_row(folder: Folder) -> dict[str, Any]:
@@ -106,12 +113,30 @@ def _lines(plan: Plan, written: Written) -> Iterator[bytes]:
             continue
         digest = sha256_of(figures)
         assert digest is not None  # noqa: S101 - with a manifest, every file was hashed
-        still_written = ', "still_written": true' if row in plan.recent or was_changed(figures) else ""
-        yield (
-            f'{{"name": "{name}", "user_id": {owner}, "size": {size}, '
-            f'"modified_at": "{_time(mtime_ns)}", "sha256": "{digest.hex()}"{still_written}}}\n'
-        ).encode()
+        end = STILL_WRITTEN if row in plan.recent or was_changed(figures) else END
+        yield (_line(name, owner, str(size), mtime_ns, digest.hex()) + end).encode()
 
 
-def _time(mtime_ns: int) -> str:
-    return (EPOCH + timedelta(microseconds=mtime_ns // 1000)).isoformat()
+def _line(name: str, owner: str, size: str, mtime_ns: int, sha256: str) -> str:
+    """A line without its end."""
+    modified_at = (EPOCH + timedelta(microseconds=mtime_ns // 1000)).isoformat(timespec="microseconds")
+    return (
+        f'{{"name": "{name}", "user_id": {owner}, "size": {size}, "modified_at": "{modified_at}", "sha256": "{sha256}"'
+    )
+
+
+def _lines_size(plan: Plan, written: Written) -> int | None:
+    """The bytes of the lines, without making them; None if not all files are in the archive as planned."""
+    if written.replaced or None in written.figures:
+        return None
+    recent = plan.recent
+    still_written = sum(
+        row in recent or was_changed(figures) for row, figures in enumerate(written.figures) if figures is not None
+    )
+    return (
+        len(_line("", "", "", 0, NO_SHA256) + END) * len(written.figures)
+        + sum(map(len, plan.names()))
+        + sum(len(json.dumps(folder.user_id)) * len(folder.listing.names) for folder in plan.folders)
+        + sum(map(len, map(str, plan.sizes)))
+        + (len(STILL_WRITTEN) - len(END)) * still_written
+    )

@@ -101,7 +101,7 @@ class Part:
         blocks = iter(self._blocks)
         number = self._block
         if not self._at:
-            yield layout.head
+            yield from layout.head()
         for row in self._rows:
             entry = layout.entry(row)
             if not number:
@@ -110,7 +110,7 @@ class Part:
             yield framing.descriptor(entry)
             self.counts.add_file(folder)
             number = 0
-        yield layout.tail
+        yield from layout.tail()
         yield from layout.directory()
 
     def _data(self, blocks: Iterator[Block | Skipped], row: int, first: int) -> Generator[bytes, None, int]:

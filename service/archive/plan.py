@@ -15,7 +15,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from service.archive.codec import BLOCK, CODECS, Codec, Compression
-from service.archive.figures import sha256_of
+from service.archive.figures import has_sha256
 from service.archive.framing import Framing
 from service.store import Listing, Read, Skipped
 
@@ -121,7 +121,7 @@ class Plan:
 
     def is_known(self, figures: bytes | None) -> bool:
         """Whether the figures of a row suffice for this archive: a manifest needs a SHA-256 too."""
-        return figures is not None and (self.origin is None or sha256_of(figures) is not None)
+        return figures is not None and (self.origin is None or has_sha256(figures))
 
     def rows(self, wanted: Iterable[int]) -> Iterator[Listed]:
         """The files of these rows, which ascend."""
@@ -157,7 +157,7 @@ class Plan:
         """The name in the archive of each row."""
         for folder in self.folders:
             path = folder.path
-            yield from (path + name for name in folder.listing.names) if path else folder.listing.names
+            yield from [path + name for name in folder.listing.names] if path else folder.listing.names
 
     def continues_in(self, current: "Plan") -> bool:
         """Whether all of its bytes can still be read: its files exist in `current`, and have only grown."""
