@@ -55,7 +55,7 @@ TESTED_THROUGH = {
     "api/test_users.py": "http/pages sessions/directory",
     "archive/test_archive.py": "blocks gather prefetch stream",
     "archive/test_manifest.py": "members",
-    "archive/test_part.py": "figures framing layout sizing",
+    "archive/test_part.py": "framing layout sizing",
     "attacks/test_limits.py": "http/protocol server/descriptors",
     "auth/test_authentication.py": "method proxy",
     "auth/test_jwt.py": "keys",

@@ -15,6 +15,7 @@ from stream_zip import MemberFile, stream_zip
 
 from service.archive.blocks import Block, Blocks
 from service.archive.counts import Counts
+from service.archive.figures import Hashed
 from service.archive.framing import MODE, zip_time
 from service.archive.gather import CHUNK, gathered
 from service.archive.manifest import Written, first_reports, last_reports
@@ -47,7 +48,7 @@ class Archive:
         self.kept_to_plan = True
         self.counts = Counts(len(plan.folders))
         self.skipped = list(plan.skipped)
-        self._figures: list[bytes | None] = [None] * (plan.file_count if plan.origin else 0)  # for the manifest
+        self._hashed = Hashed(plan.file_count) if plan.origin else None  # for the manifest
         self._replaced: dict[int, tuple[int, int]] = {}
 
     def chunks(self) -> Generator[bytes, None, None]:
@@ -109,8 +110,8 @@ class Archive:
             self.counts.add_bytes(block.member.folder, len(block.text))
             yield block.text
             if block.is_last:
-                if self._figures:
-                    self._figures[block.member.row] = block.figures
+                if self._hashed is not None and block.figures is not None:
+                    self._hashed.put(block.member.row, block.figures)
                 return
             follower = next(following)
             assert isinstance(follower, Block)  # noqa: S101 - the blocks of a member are consecutive
@@ -127,4 +128,4 @@ class Archive:
 
     def _written(self) -> Written:
         counts = self.counts
-        return Written(self._figures, self.skipped, counts.file_count, counts.total_bytes, self._replaced)
+        return Written(self._hashed or (), self.skipped, counts.file_count, counts.total_bytes, self._replaced)

@@ -62,8 +62,8 @@ class Archives:
         """None unless the figures of all members are known, here or in the store."""
         figures = await self._files_pool.run(self.remembered.all_of, plan.keys())
         layout = await self._files_pool.run(_layout, plan, figures)
-        if layout is None and (loaded := await self._saved.load(plan, figures)):
-            figures = await self._files_pool.run(self._add_loaded, plan, figures, loaded)
+        if layout is None:
+            await self._saved.load(plan, figures)
             layout = await self._files_pool.run(_layout, plan, figures)
         return layout
 
@@ -109,14 +109,6 @@ class Archives:
         plan = Plan(folders, compression, self._dialects[compression], origin, recent)
         plan.tag  # noqa: B018 - computed in this thread, and kept
         return plan
-
-    def _add_loaded(
-        self, plan: Plan, figures: Sequence[bytes | None], loaded: Mapping[bytes, bytes]
-    ) -> list[bytes | None]:
-        """The figures of each row, with those that were loaded. There may be more than the cache can hold."""
-        keys = list(plan.keys())
-        added = self.remembered.add_saved({key: loaded[key] for key in loaded.keys() & set(keys)})
-        return [added.get(key) or found for key, found in zip(keys, figures, strict=True)]
 
     async def _measure_unknown(self, plan: Plan, sources: Sources) -> None:
         sizing = Sizing(plan, sources, self._deflate_pool, self.remembered)

@@ -7,6 +7,7 @@ them before it is sent.
 """
 
 import hashlib
+from collections.abc import Collection, Iterator
 from struct import Struct
 
 from service.archive.codec import crc32_joined
@@ -15,6 +16,7 @@ HEAD = Struct("<IQB")  # CRC-32 of the text, bytes in the archive, flags
 FLAGS = HEAD.size - 1  # where they are
 BLOCK_FIGURES = Struct("<II")  # bytes in the archive, and their CRC-32
 SHA256_SIZE = 32
+HASHED_SIZE = HEAD.size + SHA256_SIZE
 HAS_SHA256, CHANGED = 1, 2
 
 
@@ -54,6 +56,29 @@ class Tally:
 
 def has_sha256(figures: bytes) -> bool:
     return bool(figures[FLAGS] & HAS_SHA256)
+
+
+class Hashed(Collection[bytes | None]):
+    """For each row of an archive the beginning of its figures, which is what a manifest needs of them; None for rows
+    that were not put. The figures themselves, an object for each row, would take twice the memory."""
+
+    def __init__(self, rows: int) -> None:
+        self._heads = bytearray(rows * HASHED_SIZE)
+
+    def put(self, row: int, figures: bytes) -> None:
+        """Keep the beginning of figures that have a SHA-256."""
+        self._heads[row * HASHED_SIZE : (row + 1) * HASHED_SIZE] = figures[:HASHED_SIZE]
+
+    def __len__(self) -> int:
+        return len(self._heads) // HASHED_SIZE
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        for at in range(0, len(self._heads), HASHED_SIZE):
+            head = bytes(self._heads[at : at + HASHED_SIZE])
+            yield head if has_sha256(head) else None
+
+    def __contains__(self, head: object) -> bool:
+        return any(head == found for found in self)
 
 
 def sha256_of(figures: bytes) -> bytes | None:

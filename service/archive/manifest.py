@@ -7,7 +7,7 @@ archive.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, count, repeat
@@ -31,7 +31,7 @@ class Written:
     number of files and their bytes, and, by row, the size and modification time in nanoseconds of files that were
     replaced since the plan."""
 
-    figures: Sequence[bytes | None]
+    figures: Collection[bytes | None]
     skipped: Sequence[Skipped]
     files: int
     total_bytes: int

@@ -153,6 +153,11 @@ class Plan:
         versions = map(VERSION.pack, listing.sizes, listing.mtimes_ns)
         return [identity + version + dialect for identity, version in zip(listing.identities, versions, strict=True)]
 
+    def rows_of(self, folder: int) -> range:
+        """The rows of one folder, which is given by its index."""
+        end = self._ends[folder]
+        return range(end - len(self.folders[folder].listing.names), end)
+
     def names(self) -> Iterator[str]:
         """The name in the archive of each row."""
         for folder in self.folders:

@@ -1,21 +1,24 @@
-"""Figures saved outside the process, one text for each user, so that neither another replica nor this one after a
-restart has to measure exported files again.
+"""Figures saved outside the process, one compressed text for each user, so that neither another replica nor this one
+after a restart has to measure exported files again.
 """
 
 import asyncio
 import time
+import zlib
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from struct import Struct
 from typing import Protocol
 
+from isal import isal_zlib
+
 from service.archive.counts import Counts
-from service.archive.plan import Folder, Plan
+from service.archive.plan import Plan
 from service.archive.remembered import Remembered
 from service.pools import Pool
 
-LENGTHS = Struct("<HI")  # of a key and of its figures
+ALIKE = Struct("<IHI")  # how many entries of the same lengths follow, and the lengths of key and figures
 TOGETHER = 500  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
 PAUSE = 10  # seconds between two saves of the figures of a running export
@@ -43,18 +46,16 @@ class SavedFigures:
         self._saving: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    async def load(self, plan: Plan, figures: Sequence[bytes | None]) -> dict[bytes, bytes]:
-        """The saved figures, by key, of each user with files whose figures are not among these, one for each row."""
-        loaded: dict[bytes, bytes] = {}
-        for folders in _batches(await self._pool.run(_unknown_folders, plan, figures)):
-            texts = await self._store.read([folder.user_id for folder in folders], plan.dialect)
+    async def load(self, plan: Plan, figures: list[bytes | None]) -> None:
+        """Fill in the saved figures of rows whose figures do not suffice, and remember them."""
+        for batch in _batches(plan, await self._pool.run(_unknown_folders, plan, figures)):
+            texts = await self._store.read(_user_ids(plan, batch), plan.dialect)
             if texts:
-                await self._pool.run(_add_all, loaded, texts)
-        return loaded
+                await self._pool.run(self._fill_in, plan, batch, texts, figures)
 
     def save_later(self, plan: Plan) -> None:
         """Save the remembered figures of the plan's files, in the background."""
-        self._begin(self._save(plan, plan.folders))
+        self._begin(self._save(plan, range(len(plan.folders))))
 
     @contextmanager
     def saving(self, plan: Plan, counts: Counts) -> Iterator[None]:
@@ -82,50 +83,62 @@ class SavedFigures:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), pause)
             finished, last, began = ended.is_set(), counts.folder, time.monotonic()
-            await self._save(plan, plan.folders[first : last + 1])
+            await self._save(plan, range(first, last + 1))
             first = last  # again, as more of its files may follow
             pause = max(self._pause, SHARE * (time.monotonic() - began))
 
-    async def _save(self, plan: Plan, folders: Sequence[Folder]) -> None:
+    async def _save(self, plan: Plan, folders: Iterable[int]) -> None:
         async with self._turn:
-            for batch in _batches(folders):
-                before = await self._store.read([folder.user_id for folder in batch], plan.dialect)
+            for batch in _batches(plan, folders):
+                before = await self._store.read(_user_ids(plan, batch), plan.dialect)
                 if texts := await self._pool.run(self._texts, plan, batch, before):
                     await self._store.write(texts, plan.dialect)
 
-    def _texts(self, plan: Plan, folders: Sequence[Folder], before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    def _texts(self, plan: Plan, folders: Sequence[int], before: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
         """The new texts, for users whose figures have changed."""
-        others: dict[str, dict[bytes, bytes]] = {}
-        for user_id, text in before:
-            others.setdefault(user_id, {}).update(unpack(text))
+        saved = _by_user(before)
         texts = {}
-        for folder in folders:
+        for folder in map(plan.folders.__getitem__, folders):
             known = self._known(plan.keys_of(folder))
-            old = others.get(folder.user_id, {})
+            old = unpack_all(saved.get(folder.user_id, ()))
             if any(old.get(key) != figures for key, figures in known.items()):
                 most = max(MOST_OTHERS, len(known))
                 rest = [item for item in old.items() if item[0] not in known][:most]
                 texts[folder.user_id] = pack([*known.items(), *rest])
         return texts
 
+    def _fill_in(
+        self, plan: Plan, folders: Sequence[int], texts: Sequence[tuple[str, bytes]], figures: list[bytes | None]
+    ) -> None:
+        saved = _by_user(texts)
+        for index in folders:
+            keys = plan.keys_of(plan.folders[index])
+            found = unpack_all(saved.get(plan.folders[index].user_id, ()))
+            added = self._remembered.add_saved({key: found[key] for key in keys if key in found})
+            for row, key in zip(plan.rows_of(index), keys, strict=True):
+                if not plan.is_known(figures[row]):
+                    figures[row] = added.get(key, figures[row])
+
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found = zip(keys, self._remembered.all_of(keys), strict=True)
         return {key: figures for key, figures in found if figures is not None}
 
 
-def _unknown_folders(plan: Plan, figures: Iterable[bytes | None]) -> list[Folder]:
+def _unknown_folders(plan: Plan, figures: Iterable[bytes | None]) -> list[int]:
     """The folders with rows whose figures do not suffice."""
     known = map(plan.is_known, figures)
-    return [folder for folder in plan.folders if not all(list(islice(known, len(folder.listing.names))))]
+    return [
+        index for index, folder in enumerate(plan.folders) if not all(list(islice(known, len(folder.listing.names))))
+    ]
 
 
-def _batches(folders: Iterable[Folder]) -> Iterator[list[Folder]]:
+def _batches(plan: Plan, folders: Iterable[int]) -> Iterator[list[int]]:
     """The folders in slices of TOGETHER; a slice ends earlier once it has MOST_FILES."""
-    batch: list[Folder] = []
+    batch: list[int] = []
     files = 0
     for folder in folders:
         batch.append(folder)
-        files += len(folder.listing.names)
+        files += len(plan.folders[folder].listing.names)
         if len(batch) == TOGETHER or files >= MOST_FILES:
             yield batch
             batch, files = [], 0
@@ -133,21 +146,52 @@ def _batches(folders: Iterable[Folder]) -> Iterator[list[Folder]]:
         yield batch
 
 
-def _add_all(loaded: dict[bytes, bytes], texts: Iterable[tuple[str, bytes]]) -> None:
-    for _, text in texts:
-        loaded.update(unpack(text))
+def _user_ids(plan: Plan, folders: Iterable[int]) -> list[str]:
+    return [plan.folders[folder].user_id for folder in folders]
+
+
+def _by_user(texts: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+    """The texts of each user: one, or several if replicas wrote at the same time."""
+    by_user: dict[str, list[bytes]] = {}
+    for user_id, text in texts:
+        by_user.setdefault(user_id, []).append(text)
+    return by_user
 
 
 def pack(figures: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Keys with their figures as one text."""
-    return b"".join(part for key, found in figures for part in (LENGTHS.pack(len(key), len(found)), key, found))
+    """Keys with their figures as one compressed text. Entries of the same lengths are stored together, the first bytes
+    of all of them, then the second bytes, and so on: most of these differ little."""
+    alike: dict[tuple[int, int], list[bytes]] = {}
+    for key, found in figures:
+        alike.setdefault((len(key), len(found)), []).append(key + found)
+    parts = []
+    for lengths, entries in alike.items():
+        columns = bytearray(len(entries) * sum(lengths))
+        for number, entry in enumerate(entries):
+            columns[number :: len(entries)] = entry
+        parts += [ALIKE.pack(len(entries), *lengths), bytes(columns)]
+    return isal_zlib.compress(b"".join(parts))
 
 
-def unpack(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The keys with their figures again."""
+def unpack(text: bytes) -> dict[bytes, bytes]:
+    """The figures by key again. Texts of earlier releases, which were not compressed, have none."""
+    try:
+        parts = zlib.decompress(text)
+    except zlib.error:
+        return {}
+    figures = {}
     at = 0
-    while at < len(text):
-        key_length, length = LENGTHS.unpack_from(text, at)
-        middle = at + LENGTHS.size + key_length
-        yield text[at + LENGTHS.size : middle], text[middle : middle + length]
-        at = middle + length
+    while at < len(parts):
+        count, key_length, length = ALIKE.unpack_from(parts, at)
+        at += ALIKE.size
+        columns = parts[at : at + count * (key_length + length)]
+        at += len(columns)
+        for number in range(count):
+            entry = columns[number::count]
+            figures[entry[:key_length]] = entry[key_length:]
+    return figures
+
+
+def unpack_all(texts: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The figures of all of these texts."""
+    return {key: figures for text in texts for key, figures in unpack(text).items()}

@@ -1,5 +1,7 @@
 """Which figures are kept, and which are never used again."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from service.archive.figures import Tally
@@ -18,6 +20,27 @@ def test_the_last_that_were_used_are_kept_and_the_others_go() -> None:
     assert len(remembered) <= 20
     assert None not in remembered.all_of(map(key, range(90, 100)))
     assert remembered.all_of(map(key, range(1, 50))) == [None] * 49
+
+
+def test_figures_are_kept_while_many_threads_add_and_look_up() -> None:
+    remembered = Remembered()
+
+    def add(thread: int) -> None:
+        for number in range(500):
+            remembered.put(key(thread * 1000 + number), b"%d" % number)
+            assert remembered.get(key(thread * 1000 + number // 2)) == b"%d" % (number // 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert len(remembered) == 2000
+
+
+def test_figures_may_be_large_or_empty() -> None:
+    remembered = Remembered()
+    figures = {b"": b"of an empty key", b"empty": b"", b"large": bytes(800_000)}
+    for name, found in figures.items():
+        remembered.put(name, found)
+    assert remembered.all_of(figures) == list(figures.values())
 
 
 def test_figures_with_a_digest_stay() -> None:
