@@ -149,9 +149,9 @@ class Catalog(Section):
     )
     threads: int = Field(4, ge=1, le=64, description="Queries that run at once.")
     memory_limit: str = Field(
-        "256MB",
+        "128MB",
         pattern=r"^[1-9][0-9]*(KB|MB|GB|KiB|MiB|GiB)$",
-        description="Most memory that DuckDB takes, such as 256MB.",
+        description="Most memory that DuckDB takes, such as 128MB.",
     )
 
     @property

@@ -56,7 +56,7 @@ class Database(Protocol):
         """Run `work` in a thread of the catalog's pool, with a cursor of its own. Raises CatalogError.
 
         The work starts at once, not only when the future is awaited, and `close` waits for it. It may run twice if a
-        connection breaks, so create ids and times outside it, and use `Cursor.insert`.
+        connection breaks or memory runs out, so create ids and times outside it, and use `Cursor.insert`.
         """
 
     async def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:

@@ -3,6 +3,8 @@
 - A connection that threads share gives wrong results; a cursor for each piece of work does not.
 - After some failures (a checkpoint on a full disk) DuckDB refuses everything until the file is opened again. The next
   work does that.
+- All work shares DuckDB's memory. Work that runs out of it runs once more, alone. What does not fit even then spills
+  into a directory beside the file.
 - DuckDB does not notice when its file is removed or replaced, and all rows would be lost. So nothing is read or written
   until the file is back.
 - A checkpoint removes the `.wal` at the path, whichever file it belongs to. So a checkpoint runs only if the file at
@@ -19,7 +21,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +49,7 @@ REMEDIES = {
     "No space left on device": "free space on the catalog's disk, the service then goes on by itself",
     "Disk quota exceeded": "raise the quota on the catalog's disk, the service then goes on by itself",
     "Read-only file system": "make the catalog's file system writable, the service then goes on by itself",
+    "Out of Memory Error": "raise catalog.memory_limit",
     "Corrupt": "restore the catalog from a backup; to move it and its .wal away begins an empty one",
     "Permission denied": "let the service's user read and write the catalog's file and directory",
 }
@@ -54,6 +57,10 @@ REMEDIES = {
 
 class CatalogInvalidated(CatalogError):
     """DuckDB has invalidated the database: every query fails until the file is opened again."""
+
+
+class OutOfMemory(CatalogError):
+    """All work together needs more than `catalog.memory_limit`."""
 
 
 class DuckdbCursor(Cursor):
@@ -93,6 +100,7 @@ class DuckdbDatabase(Database):
         self._memory_limit = memory_limit
         self._closed = False
         self._checked = -math.inf  # when a check last succeeded, on the monotonic clock
+        self._entry = threading.RLock()  # held while work begins, and by work that runs alone until its end
         self._using = 0  # threads that work with the connection
         self._changed = threading.Condition()  # guards the fields below; notified when one of them or `_using` changes
         self._usable = True
@@ -140,16 +148,30 @@ class DuckdbDatabase(Database):
 
     def _work(self, work: Callable[[Cursor], T]) -> T:
         try:
-            with self._in_use() as connection, closing(_cursor(connection)) as cursor:
-                return work(DuckdbCursor(cursor))
+            with suppress(OutOfMemory):
+                return self._work_once(work)
+            with self._alone():
+                return self._work_once(work)
         except CatalogError:
             self._checked = -math.inf
             raise
 
+    def _work_once(self, work: Callable[[Cursor], T]) -> T:
+        with self._in_use() as connection, closing(_cursor(connection)) as cursor:
+            return work(DuckdbCursor(cursor))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread works with the connection inside the block."""
+        with self._entry:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._using)
+            yield
+
     @contextmanager
     def _in_use(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The connection, which stays open inside the block. An unusable one is replaced first."""
-        with self._changed:
+        with self._entry, self._changed:
             while not self._usable and self._using:
                 self._changed.wait()
             if not self._usable:
@@ -242,6 +264,8 @@ def _translated_errors() -> Iterator[None]:
         yield
     except (duckdb.FatalException, duckdb.InternalException) as error:
         raise CatalogInvalidated(_sentence(error)) from error
+    except duckdb.OutOfMemoryException as error:
+        raise OutOfMemory(_sentence(error)) from error
     # duckdb raises RuntimeError for a value it cannot convert, such as text with a lone surrogate
     except (duckdb.Error, RuntimeError) as error:
         raise CatalogError(_sentence(error)) from error

@@ -98,7 +98,11 @@ def _usage_sql(of_users: Callable[[str], str]) -> str:
                CAST(usage.started_at AS TIMESTAMP) AS started_at, CAST(usage.ended_at AS TIMESTAMP) AS ended_at,
                usage.active_seconds, usage.wall_seconds, usage.tool_calls, usage.tool_errors, usage.primary_model,
                usage.processor_version, usage.session_file AS stored_name"""
-    names = ("usage.user_id = users.id", "usage.username = users.email", "usage.username = users.local_part")
+    names = (
+        "usage.user_id = users.id",
+        "usage.username = users.email AND usage.user_id IS DISTINCT FROM users.id",
+        "usage.username = users.local_part AND usage.user_id IS DISTINCT FROM users.id",
+    )
     joins = " UNION ALL ".join(
         f"""
         SELECT {columns}

@@ -20,7 +20,7 @@ from service.store import Listing, OpenFile, SessionFile, UserFiles
 from service.store.layout import email_local
 
 T = TypeVar("T")
-SELECTED_TOGETHER = 1000  # users whose selected files are found with one query and one call in a thread
+SELECTED_TOGETHER = 250  # users whose selected files are found with one query and one call in a thread
 log = logging.getLogger(__name__)
 
 

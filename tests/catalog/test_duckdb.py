@@ -1,8 +1,10 @@
 """The DuckDB file: its settings, who holds it, what cannot be opened, and what a dead server left."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,7 @@ import pytest
 
 from service.catalog import AuditLog, CatalogError, CatalogUnusable, Database, Event, Replica, Result
 from service.catalog.actions import DOWNLOAD
+from service.catalog.database import Cursor
 from tests.catalog.opened import opened
 
 
@@ -18,7 +21,7 @@ async def test_memory_and_threads_are_set_and_nothing_outside_can_be_read(databa
         "SELECT name, value FROM duckdb_settings() WHERE name IN ('memory_limit', 'threads', 'enable_external_access')"
     )
     settings = {row["name"]: row["value"] for row in rows}
-    assert settings == {"memory_limit": "244.1 MiB", "threads": "1", "enable_external_access": "false"}
+    assert settings == {"memory_limit": "122.0 MiB", "threads": "1", "enable_external_access": "false"}
     for sql in (
         "SELECT * FROM read_text('/etc/passwd')",
         "ATTACH '/tmp/x.duckdb'",
@@ -27,6 +30,33 @@ async def test_memory_and_threads_are_set_and_nothing_outside_can_be_read(databa
     ):
         with pytest.raises(CatalogError):
             await database.query(sql)
+
+
+TOO_LARGE = "SELECT string_agg(repeat('x', 1000), '') AS text FROM range(200_000)"
+
+
+async def test_work_that_runs_out_of_memory_runs_again_once_no_other_work_runs(database: Database) -> None:
+    second = threading.Event()
+    attempts = []
+
+    def other(cursor: Cursor) -> bool:
+        return second.wait(0.3)
+
+    def hungry(cursor: Cursor) -> None:
+        attempts.append("")
+        if len(attempts) == 1:
+            cursor.query(TOO_LARGE)
+        second.set()
+
+    started_beside, _ = await asyncio.gather(database.run(other), database.run(hungry))
+    assert len(attempts) == 2
+    assert not started_beside
+
+
+async def test_work_that_is_too_large_even_alone_fails_and_names_the_setting(database: Database) -> None:
+    with pytest.raises(CatalogError, match=r"raise catalog\.memory_limit"):
+        await database.query(TOO_LARGE)
+    assert await database.query("SELECT 1 AS one") == [{"one": 1}]
 
 
 async def run_python(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
