@@ -19,7 +19,7 @@ from service.archive.remembered import Remembered
 from service.pools import Pool
 
 ALIKE = Struct("<IHI")  # how many entries of the same lengths follow, and the lengths of key and figures
-TOGETHER = 500  # users whose texts are in memory at once, at most
+TOGETHER = 250  # users whose texts are in memory at once, at most
 MOST_FILES = 50_000  # files after which a batch of users is written: some 5 MB
 PAUSE = 10  # seconds between two saves of the figures of a running export
 SHARE = 20  # after a save, an export runs at least this many times as long before the next

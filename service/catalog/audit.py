@@ -68,7 +68,7 @@ ADD = f"""
 KINDS = {"timestamp": "TIMESTAMP", "params": "JSON", "params_before": "JSON", "duration_ms": "INTEGER"}
 VALUES = ", ".join(unpack(number, KINDS.get(name, "VARCHAR")) for number, name in enumerate(AUDIT_ROW.names, 1))
 ADD_MANY = f"INSERT INTO audit_log ({AUDIT_ROW.stored}) SELECT {VALUES}"
-BATCH = 1000  # rows of one such statement
+BATCH = 500  # rows of one such statement: with more, DuckDB takes more memory
 PAGE = f"""
     SELECT {AUDIT_ROW.columns}
     FROM (

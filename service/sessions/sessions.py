@@ -127,10 +127,11 @@ class Sessions:
         users = await self._folders.users(selection.user_ids)
         if selection.needs_facts:
             await self._indexer.refresh(users, facts=True)
+        open_files = self._folders.open  # one object for all users
         for batch in batches(users, SELECTED_TOGETHER):
             for user, listing in await self._selected_of(batch, selection):
                 if listing.names or listing.skipped:
-                    yield SelectedUser(user, listing, partial(self._folders.open, user))
+                    yield SelectedUser(user, listing, partial(open_files, user))
 
     async def _selected_of(self, users: Sequence[User], selection: Selection) -> Iterable[tuple[User, Listing]]:
         """The listings of the selected files of these users, who are few enough to keep all names in memory."""

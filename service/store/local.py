@@ -283,6 +283,7 @@ def _list_directories(directories: Sequence[int]) -> Listing:
         _stat_all(names, directory, listing, rejected)
     if len(directories) > 1:
         listing.sort()
+    listing.fit()
     if rejected:
         skipped = rejected.keys() - set(listing.names)
         listing.skipped = tuple(Skipped(printable(name), str(rejected[name])) for name in sorted(skipped))

@@ -114,6 +114,7 @@ class ObjectUserFiles:
                 listing.mtimes_ns.append(stat.mtime_ns)
                 listing.identities.append(_identity(number, stat))
         listing.sort()
+        listing.fit()
         listing.skipped = tuple(Skipped(printable(name), str(InvalidName())) for name in sorted(rejected))
         return listing
 

@@ -71,7 +71,7 @@ async def load(saving: SavedFigures, plan: Plan) -> list[bytes | None]:
 @pytest.mark.parametrize(
     ("counts", "batches"),
     [
-        ([user % 3 + 1 for user in range(1200)], [500, 500, 200]),
+        ([user % 3 + 1 for user in range(1200)], [250, 250, 250, 250, 200]),
         ([20_000] * 4, [3, 1]),
         ([60_000, 1, 1], [1, 2]),
     ],

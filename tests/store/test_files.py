@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from array import array
 from collections.abc import Iterable
 
@@ -250,6 +251,16 @@ def test_columns_hold_nothing_that_the_garbage_collector_tracks(content: Content
     listing = files.list()
     for column in (listing.names, listing.sizes, listing.mtimes_ns, listing.identities):
         assert not any(map(gc.is_tracked, column))
+    files.close()
+
+
+def test_columns_keep_no_room_for_more_rows(content: Content) -> None:
+    for number in range(10):
+        content.put(f"alice/{number}.jsonl", b"x")
+    files = content.store.user_files(("alice",))
+    listing = files.list()
+    for column in (listing.names, listing.sizes, listing.mtimes_ns, listing.identities):
+        assert sys.getsizeof(column) <= sys.getsizeof(column[:])
     files.close()
 
 
