@@ -5,7 +5,8 @@ all of them with stream-zip.
 """
 
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -24,8 +25,8 @@ STORED, DEFLATED = 0, 8
 UNIX = 3
 ONLY_MTIME = 1
 
-LOCAL = Struct("<4sHHHHHIIIHH")
-CENTRAL = Struct("<4sBBBBHHHHIIIHHHHHII")
+LOCAL = Struct("<4sHHHIIIIHH")
+CENTRAL = Struct("<4sBBBBHHIIIIHHHHHII")
 DESCRIPTOR_32, DESCRIPTOR_64 = Struct("<4sIII"), Struct("<4sIQQ")
 TIMESTAMP = Struct("<2sHBl")
 ZIP64_LOCAL, ZIP64_CENTRAL = Struct("<HHQQ"), Struct("<HHQQQ")
@@ -89,7 +90,7 @@ class Framing(NamedTuple):
             extra = ZIP64_LOCAL.pack(1, 16, size, packed) + extra
             packed = size = MOST_32
         name = entry.name.encode()
-        fields = (*self._kind(entry.zip64), *_dos_time(seconds), crc, packed, size, len(name), len(extra))
+        fields = (*self._kind(entry.zip64), _dos_time(seconds), crc, packed, size, len(name), len(extra))
         return LOCAL.pack(b"PK\x03\x04", *fields) + name + extra
 
     def descriptor(self, entry: Entry) -> bytes:
@@ -110,7 +111,7 @@ class Framing(NamedTuple):
         encoded = name.encode()
         version, flags, method = self._kind(entry.zip64)
         made_by = (version, UNIX, version, 0)
-        fields = (flags, method, *_dos_time(seconds), crc, packed, size, len(encoded), len(extra), 0, 0, 0)
+        fields = (flags, method, _dos_time(seconds), crc, packed, size, len(encoded), len(extra), 0, 0, 0)
         return CENTRAL.pack(b"PK\x01\x02", *made_by, *fields, MODE << 16, offset) + encoded + extra
 
     def end(self, members: int, directory_size: int, directory_at: int, zip64: bool) -> bytes:
@@ -136,10 +137,18 @@ def zip_time(mtime_ns: int) -> datetime:
 
 def zip_seconds(mtime_ns: int) -> int:
     """The same time as a Unix time."""
-    return min(max(mtime_ns // 10**9, EARLIEST), LATEST)
+    seconds = mtime_ns // 10**9
+    return seconds if EARLIEST <= seconds <= LATEST else min(max(seconds, EARLIEST), LATEST)
 
 
-def _dos_time(seconds: int) -> tuple[int, int]:
-    """Time and date of MS-DOS (APPNOTE 4.4.6), in UTC."""
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.second // 2 | at.minute << 5 | at.hour << 11, at.day | at.month << 5 | (at.year - 1980) << 9
+def _dos_time(seconds: int) -> int:
+    """Time and date of MS-DOS (APPNOTE 4.4.6), in UTC; the date is in the upper half."""
+    day, second = divmod(seconds, 86_400)
+    return second // 2 % 30 | second // 60 % 60 << 5 | second // 3600 << 11 | _dos_date(day) << 16
+
+
+@lru_cache
+def _dos_date(day: int) -> int:
+    """`day` is counted from 1970-01-01."""
+    at = date(1970, 1, 1) + timedelta(days=day)
+    return at.day | at.month << 5 | (at.year - 1980) << 9

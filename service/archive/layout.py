@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from service.archive.figures import HEAD
@@ -42,11 +42,13 @@ class Layout:
         self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
         self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
 
-    def entry(self, row: int) -> Entry:
-        """The header fields of a session file."""
-        crc, packed, _ = HEAD.unpack_from(self.figures[row])
+    def entries(self, rows: range) -> Iterator[Entry]:
+        """The header fields of these session files, which follow one another."""
         plan = self.plan
-        return Entry(self.names[row], plan.mtimes_ns[row], crc, packed, plan.sizes[row], self.offsets[row])
+        columns = zip(self.names, plan.mtimes_ns, plan.sizes, self.offsets, self.figures, strict=False)
+        for name, mtime_ns, size, offset, figures in islice(columns, rows.start, rows.stop):
+            crc, packed, _ = HEAD.unpack_from(figures)
+            yield Entry(name, mtime_ns, crc, packed, size, offset)
 
     def head(self) -> Iterator[bytes]:
         """The bytes before the first row, in pieces."""
@@ -62,7 +64,7 @@ class Layout:
         first, last = (
             [report.entry(framing, offset) for report, offset in placed] for placed in (self._first, self._last)
         )
-        rows = map(self.entry, range(len(self.names)))
+        rows = self.entries(range(len(self.names)))
         yield from map(framing.central, chain(first, rows, last))
         yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
 

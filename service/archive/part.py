@@ -74,7 +74,7 @@ class Part:
             return 0, 0
         if not self._rows:
             return layout.offsets[-1], 0
-        entry = layout.entry(self._rows.start)
+        (entry,) = layout.entries(self._rows[:1])
         at = entry.offset + layout.plan.framing.before(len(entry.name), entry.zip64)
         sizes = [packed for packed, _ in BLOCK_FIGURES.iter_unpack(blocks_of(layout.figures[self._rows.start]))]
         number = 0
@@ -102,8 +102,7 @@ class Part:
         number = self._block
         if not self._at:
             yield from layout.head()
-        for row in self._rows:
-            entry = layout.entry(row)
+        for row, entry in zip(self._rows, layout.entries(self._rows), strict=True):
             if not number:
                 yield framing.local(entry)
             folder = yield from self._data(blocks, row, number)
