@@ -25,6 +25,9 @@ from service.transfers.transfer import TRANSFERS
 
 log = logging.getLogger(__name__)
 
+# Collections of the middle generation between two full ones; Python's default is 10. Full ones took a tenth of the time
+# before the first byte of an export across 10,000 users.
+FULL_COLLECTION = 50
 BACKLOG = 1024  # connections that wait to be accepted; the event loop then accepts all of them at once
 
 
@@ -61,7 +64,9 @@ async def serve(
             await _check_store(app, settings)
             await _log_unassigned(app)
             on_ready(url)
-            gc.freeze()  # these objects stay: spare them in full collections, which stop all threads
+            # Full collections stop all threads: these objects, which stay, are left out of them, and they are rarer.
+            gc.freeze()
+            gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION)
             reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], stamps)
             async with reload.watching(reload_requested) if reloading else contextlib.nullcontext():
                 await stopping.wait()

@@ -19,7 +19,8 @@ class Folders:
         self._store = store
         self._layouts = layouts
         self._unprocessed = Unprocessed()
-        self._names: dict[User, tuple[str, ...]] = {}  # cached, since each call logs layouts that give no directory
+        # By id and e-mail; cached, since each call logs layouts that give no directory.
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
 
     async def users(self, user_ids: Sequence[str] = ()) -> list[User]:
         """Every user, or those with these ids, sorted by id. Raises CatalogError."""
@@ -27,9 +28,10 @@ class Folders:
 
     def names(self, user: User) -> tuple[str, ...]:
         """The names of a user's directories, in order of priority, whether or not they exist."""
-        if user not in self._names:
-            self._names[user] = user_directories(self._layouts, user.id, user.email)
-        return self._names[user]
+        owner = user.id, user.email
+        if owner not in self._names:
+            self._names[owner] = user_directories(self._layouts, *owner)
+        return self._names[owner]
 
     def open(self, user: User) -> UserFiles:
         """Open a user's directories. Blocks; the caller closes it. Raises StoreUnavailable."""
