@@ -30,7 +30,6 @@ class Layout:
         """`figures` has those of every row. Takes about a microsecond for each."""
         self.plan = plan
         self.figures = figures
-        self.names = list(plan.names())
         self._directory_at = 0  # the end of the members that are placed so far
         self._directory_size = 0
         self._zip64 = False
@@ -38,14 +37,14 @@ class Layout:
         self.offsets = array("Q", [self._directory_at])
         self._place_rows()
         self._last = self._place(last_reports(plan, Written(figures, plan.skipped, plan.file_count, plan.total_bytes)))
-        self._members = len(self.names) + len(self._first) + len(self._last)
+        self._members = plan.file_count + len(self._first) + len(self._last)
         self._zip64 = self._zip64 or self._directory_at > MOST_32 or self._members > MOST_16
         self.size = self._directory_at + self._directory_size + plan.framing.end_size(self._zip64)
 
     def entries(self, rows: range) -> Iterator[Entry]:
         """The header fields of these session files, which follow one another."""
         plan = self.plan
-        columns = zip(self.names, plan.mtimes_ns, plan.sizes, self.offsets, self.figures, strict=False)
+        columns = zip(plan.names(), plan.mtimes_ns, plan.sizes, self.offsets, self.figures, strict=False)
         for name, mtime_ns, size, offset, figures in islice(columns, rows.start, rows.stop):
             crc, packed, _ = HEAD.unpack_from(figures)
             yield Entry(name, mtime_ns, crc, packed, size, offset)
@@ -60,11 +59,11 @@ class Layout:
 
     def directory(self) -> Iterator[bytes]:
         """The central directory and the end records."""
-        framing = self.plan.framing
+        plan, framing = self.plan, self.plan.framing
         first, last = (
             [report.entry(framing, offset) for report, offset in placed] for placed in (self._first, self._last)
         )
-        rows = self.entries(range(len(self.names)))
+        rows = self.entries(range(plan.file_count))
         yield from map(framing.central, chain(first, rows, last))
         yield framing.end(self._members, self._directory_size, self._directory_at, self._zip64)
 
@@ -75,7 +74,7 @@ class Layout:
         around_32, around_64 = (framing.before(0, zip64) + framing.after(zip64) for zip64 in (False, True))
         central_32, central_64 = (framing.central_size(0, zip64) for zip64 in (False, True))
         at, name_bytes, large = self.offsets[0], 0, 0
-        for name, size, figures in zip(self.names, self.plan.sizes, self.figures, strict=True):
+        for name, size, figures in zip(self.plan.names(), self.plan.sizes, self.figures, strict=True):
             length = len(name)
             name_bytes += length
             if size > LARGEST_32 or at > MOST_32:
@@ -87,7 +86,7 @@ class Layout:
             add(at)
         self._zip64 = self._zip64 or large > 0
         self._directory_at = at
-        self._directory_size += name_bytes + large * central_64 + (len(self.names) - large) * central_32
+        self._directory_size += name_bytes + large * central_64 + (self.plan.file_count - large) * central_32
 
     def _place(self, reports: Iterable[Report]) -> list[Placed]:
         framing, placed = self.plan.framing, []

@@ -30,7 +30,7 @@ class Part:
         self._wanted = wanted
         plan, offsets = layout.plan, layout.offsets
         first = max(bisect_right(offsets, wanted.start) - 1, 0)
-        last = min(bisect_right(offsets, wanted.stop - 1), len(layout.names))
+        last = min(bisect_right(offsets, wanted.stop - 1), plan.file_count)
         self._rows = range(first, max(first, last))
         self._at, self._block = self._beginning()
         opener = Opener(plan, sources, strict=True)

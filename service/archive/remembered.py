@@ -56,12 +56,10 @@ class Remembered:
         return self.all_of([key])[0]
 
     def all_of(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """The figures of each key; fast if all are young."""
-        keys = list(keys)
+        """The figures of each key."""
         with self._lock:
             self._index_log()
-            found = list(map(self._young.get, keys))
-            return list(map(self._find, keys)) if self._old and None in found else found
+            return list(map(self._find if self._old else self._young.get, keys))
 
     def put_unfinished(self, key: bytes, tally: Tally) -> None:
         """Keep the figures of the first blocks of a member within which an export or a measurement broke off."""
