@@ -33,15 +33,8 @@ PIECE = 1024 * 1024  # bytes
 EMPTY = 22  # bytes of an archive without members: the end of its central directory
 JAVA = Path(__file__).with_name("Members.java")
 REPORT = b"""[
- {
-  "name": "fifo.jsonl",
-  "reason": "Not a regular file."
- },
- {
-  "name": "\xc3\xa9.jsonl",
-  "reason": "The name is not that of a session file."
- }
-]
+  {"name": "fifo.jsonl", "reason": "Not a regular file."},
+  {"name": "\xc3\xa9.jsonl", "reason": "The name is not that of a session file."}]
 """
 
 
