@@ -93,5 +93,5 @@ def was_changed(figures: bytes) -> bool:
 
 def blocks_of(figures: bytes) -> memoryview:
     """The `BLOCK_FIGURES` of all blocks, in order."""
-    start = HEAD.size + (SHA256_SIZE if figures[FLAGS] & HAS_SHA256 else 0)
+    start = HEAD.size + (SHA256_SIZE if has_sha256(figures) else 0)
     return memoryview(figures)[start:]

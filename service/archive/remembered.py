@@ -26,7 +26,7 @@ class Remembered:
 
     Two generations approximate least-recently-used order. When the young generation is full, it becomes the old one;
     an old entry that is used becomes young again. So the last `most` entries that were used are kept. Any thread may
-    call it.
+    call it; the private methods need the lock.
     """
 
     def __init__(self, most: int = MOST) -> None:

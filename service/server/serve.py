@@ -64,7 +64,7 @@ async def serve(
             await _check_store(app, settings)
             await _log_unassigned(app)
             on_ready(url)
-            # Full collections stop all threads: these objects, which stay, are left out of them, and they are rarer.
+            # Full collections stop all threads. So they leave out the objects of the start, which stay, and are rarer.
             gc.freeze()
             gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION)
             reload = Reload(settings, config, app[AUTHENTICATION].use, app[CONFIG_POOL], stamps)
